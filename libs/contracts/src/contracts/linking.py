@@ -1,0 +1,138 @@
+"""Linking: the flow in which a user grants access, and what comes out of it."""
+
+from datetime import datetime
+
+from contracts.statuses import ConnectionStatus, LinkStatus
+from contracts.struct import Record
+
+
+class LinkRequest(Record):
+    """Ask a connector to begin a link session.
+
+    ``institution_ref`` is the provider's own name of the institution (a SnapTrade brokerage slug, a Plaid
+    institution id) from the coverage file, ``None`` to let the user choose at the provider.
+    ``reconnect_connection_id`` is our id of a connection to repair instead of making one.
+    """
+
+    link_session_id: str
+    user_id: str
+    institution: str | None
+    institution_ref: str | None
+    need_trading: bool
+    allow_trading: bool
+    """Whether coverage allows trading here: a connection is asked to trade only where it does."""
+    redirect_uri: str | None
+    reconnect_connection_id: str | None = None
+
+
+class LinkStart(Record):
+    """Where to send the user. ``url`` and ``link_token`` are credentials: never logged, never stored in clear."""
+
+    url: str
+    expires_at: datetime
+    link_token: str | None = None
+
+
+class LinkProgress(Record):
+    """How a link session stands, as the connector knows it."""
+
+    status: LinkStatus
+    connection_ids: list[str]
+    reason: str | None = None
+
+
+class UserAccess(Record):
+    """The provider's user and its secret, where the provider keeps one (SnapTrade); both are opaque."""
+
+    external_user_id: str
+    secret: str | None
+
+    def __repr__(self) -> str:
+        return "UserAccess(…)"
+
+
+class ConnectionAccess(Record):
+    """All an adapter needs to read one connection; ``secret`` where the provider keeps one per connection."""
+
+    external_id: str
+    user: UserAccess | None
+    secret: str | None
+
+    def __repr__(self) -> str:
+        return "ConnectionAccess(…)"
+
+
+class BeginLink(Record):
+    """What an adapter needs to begin a link; ``reconnect`` names the connection to repair."""
+
+    request: LinkRequest
+    user: UserAccess | None
+    reconnect: ConnectionAccess | None
+    webhook_url: str | None
+
+
+class LinkBegun(Record):
+    """What an adapter says after beginning a link; ``session_token`` is what it needs to finish it."""
+
+    start: LinkStart
+    session_token: str | None
+
+    def __repr__(self) -> str:
+        return "LinkBegun(…)"
+
+
+class FinishLink(Record):
+    """What an adapter needs to see how a link session ended.
+
+    ``known`` are the external ids of connections this user already had when the session began.
+    ``hint`` is the external connection id someone claims came out of it: never believed, only looked up.
+    """
+
+    session_token: str | None
+    user: UserAccess | None
+    known: frozenset[str]
+    done: frozenset[str] = frozenset()
+    """The ``source`` of every connection of this session that is already stored: never exchanged again."""
+    reconnect_external_id: str | None = None
+    hint: str | None = None
+
+
+class LinkedConnection(Record):
+    """One connection that came out of a link session; its secret must be stored before anything else."""
+
+    external_id: str
+    secret: str | None
+    institution_ref: str | None
+    institution_name: str | None
+    connection_type: str
+    """``read`` or ``trade``."""
+    source: str | None = None
+    """A digest of the one-time token it was made from, where there is one."""
+
+    def __repr__(self) -> str:
+        return f"LinkedConnection({self.external_id!r}, …)"
+
+
+class LinkOutcome(Record):
+    """How a session stands when it has no (further) connection to hand over."""
+
+    status: LinkStatus
+    reason: str | None = None
+
+
+class ConnectionState(Record):
+    """How a connection stands at the provider right now.
+
+    ``data_as_of`` is when the provider last fetched from the institution; ``data_ready`` is false while
+    its first fetch is still running.
+    """
+
+    status: ConnectionStatus
+    connection_type: str
+    realtime: bool
+    data_as_of: datetime | None
+    data_ready: bool
+    institution_ref: str | None = None
+    institution_name: str | None = None
+    reason: str | None = None
+    provider_code: str | None = None

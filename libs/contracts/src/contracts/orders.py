@@ -1,0 +1,89 @@
+"""Orders and what is needed to trade, in provider-neutral terms."""
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from contracts.accounts import Snapshot
+from contracts.instruments import Instrument
+from contracts.money import Money
+from contracts.struct import Record
+
+
+class OrderStatus(StrEnum):
+    """Where an order stands at the broker; a state we do not know reads as ``other``."""
+
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    PARTIALLY_FILLED = "partially_filled"
+    FILLED = "filled"
+    CANCEL_PENDING = "cancel_pending"
+    CANCELED = "canceled"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    REPLACED = "replaced"
+    OTHER = "other"
+
+    @classmethod
+    def _missing_(cls, _value: object) -> "OrderStatus":
+        return cls.OTHER
+
+
+class Order(Record):
+    """An order as the broker reports it; quantities as in holdings, prices per share."""
+
+    account_id: str
+    broker_order_id: str
+    status: OrderStatus
+    raw_status: str
+    side: str
+    instrument: Instrument
+    order_type: str
+    time_in_force: str
+    quantity: Decimal | None = None
+    filled_quantity: Decimal | None = None
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    average_price: Decimal | None = None
+    currency: str | None = None
+    placed_at: datetime | None = None
+    updated_at: datetime | None = None
+    executed_at: datetime | None = None
+
+
+class OrdersSnapshot(Snapshot):
+    """Recent orders of one account (``onefolio.orders.snapshot.v1``)."""
+
+    account_id: str
+    orders: list[Order]
+
+
+class OrderRequest(Record):
+    """What the user wants placed; exactly one of ``quantity`` and ``notional`` is given."""
+
+    symbol: str
+    side: str
+    order_type: str
+    time_in_force: str
+    quantity: Decimal | None = None
+    notional: Decimal | None = None
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+
+
+class OrderImpact(Record):
+    """The broker's preview of an order; an unknown fee is ``None``, never zero."""
+
+    estimated: bool
+    """True when the figures are our own estimate, not the broker's."""
+    cost: Money | None = None
+    fees: Money | None = None
+    remaining_cash: Money | None = None
+
+
+class SymbolMatch(Record):
+    """One result of a symbol search."""
+
+    instrument: Instrument
+    provider_symbol_id: str
+    tradable: bool | None = None
