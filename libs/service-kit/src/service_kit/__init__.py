@@ -1,0 +1,1 @@
+"""How a Onefolio process lives: settings, logging, metrics, health, web app, shutdown."""
