@@ -1,0 +1,1 @@
+"""How Onefolio messages travel: the bus, its topology, retry, parking."""
