@@ -71,6 +71,8 @@ class ErrorCode(StrEnum):
     BODY_TOO_LARGE = "BODY_TOO_LARGE"
     UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"
     RATE_LIMITED = "RATE_LIMITED"
+    REQUEST_TIMEOUT = "REQUEST_TIMEOUT"
+    STARTING = "STARTING"
     TIMEOUT = "TIMEOUT"
     INTERNAL = "INTERNAL"
     UNAVAILABLE = "UNAVAILABLE"
@@ -166,6 +168,8 @@ MEANING: dict[ErrorCode, Meaning] = {
             "app",
             "Wait for Retry-After seconds.",
         ),
+        (ErrorCode.REQUEST_TIMEOUT, 408, "The request did not arrive in time.", "app", "Send it again."),
+        (ErrorCode.STARTING, 503, "The service has only just started.", "app", "Retry in a second."),
         (ErrorCode.TIMEOUT, 503, "The answer took too long and was given up.", "app", "Retry with backoff."),
         (ErrorCode.INTERNAL, 500, "A fault of ours.", "operator", "Look up the request id in the logs."),
         (

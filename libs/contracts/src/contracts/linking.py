@@ -52,8 +52,12 @@ class UserAccess(Record):
 
 
 class ConnectionAccess(Record):
-    """All an adapter needs to read one connection; ``secret`` where the provider keeps one per connection."""
+    """All an adapter needs to read one connection; ``secret`` where the provider keeps one per connection.
 
+    ``user_id`` is ours; account ids are derived from it.
+    """
+
+    user_id: str
     external_id: str
     user: UserAccess | None
     secret: str | None
