@@ -1,0 +1,161 @@
+"""The adapter to Plaid: three steps a method — build, call, map."""
+
+from collections.abc import AsyncIterator
+
+from contracts.accounts import ProviderAccount
+from contracts.connectors import AccountRead
+from contracts.errors import ErrorCode, GoneError, ProviderError, RefusedError
+from contracts.linking import (
+    BeginLink,
+    ConnectionAccess,
+    ConnectionState,
+    FinishLink,
+    LinkBegun,
+    LinkedConnection,
+    LinkOutcome,
+    LinkStart,
+    UserAccess,
+)
+from contracts.signals import Signal, WebhookDelivery
+from contracts.statuses import ConnectionStatus, LinkStatus
+from plaid_connector import links, mapping, webhook
+from plaid_connector.client import PlaidClient
+from plaid_connector.errors import PROVIDER, meaning
+from plaid_connector.settings import PlaidSettings
+from plaid_connector.wire import ItemAnswer
+
+_NO_HOLDINGS = {"PRODUCTS_NOT_SUPPORTED", "PRODUCT_NOT_SUPPORTED", "NO_INVESTMENT_ACCOUNTS"}
+
+
+class PlaidAdapter:
+    """Serves the ports of ``contracts.connectors`` from Plaid; it reads, it cannot trade."""
+
+    provider = PROVIDER
+
+    def __init__(self, client: PlaidClient, settings: PlaidSettings) -> None:
+        self._client = client
+        self._settings = settings
+
+    async def aclose(self) -> None:
+        """Close the connections to Plaid."""
+        await self._client.aclose()
+
+    async def enroll(self, user_id: str) -> UserAccess | None:  # noqa: ARG002 - Plaid keeps no users of ours
+        """Nothing to do: Plaid keeps its secret per connection."""
+        return None
+
+    async def forget(self, user: UserAccess) -> None:
+        """Nothing to do: removing the connections is all there is."""
+
+    async def begin_link(self, link: BeginLink) -> LinkBegun:
+        """Make a Hosted Link page."""
+        if link.request.need_trading:
+            raise _refused("Plaid cannot trade", ErrorCode.TRADING_NOT_SUPPORTED)
+        made = await self._client.link_token_create(links.link_token_body(link, self._settings))
+        if made.hosted_link_url is None:
+            raise _refused("Plaid gave no hosted page", ErrorCode.PROVIDER_PROTOCOL)
+        start = LinkStart(
+            url=made.hosted_link_url, expires_at=mapping.moment(made.expiration), link_token=made.link_token
+        )
+        return LinkBegun(start=start, session_token=made.link_token)
+
+    async def finish_link(self, link: FinishLink) -> AsyncIterator[LinkedConnection | LinkOutcome]:
+        """Exchange each public token of the session, one at a time, then say how the session stands."""
+        if link.session_token is None:
+            yield LinkOutcome(status=LinkStatus.FAILED, reason="the session has no link token")
+            return
+        try:
+            status = await self._client.link_token_get(link.session_token)
+        except RefusedError as error:
+            if error.code is not ErrorCode.LINK_SESSION_EXPIRED:
+                raise
+            yield LinkOutcome(status=LinkStatus.EXPIRED, reason=error.provider_code)
+            return
+        for added in links.items_added(status, link.done):
+            exchanged = await self._client.exchange(added.public_token)
+            yield LinkedConnection(
+                external_id=exchanged.item_id,
+                secret=exchanged.access_token,
+                institution_ref=added.institution.institution_id if added.institution else None,
+                institution_name=added.institution.name if added.institution else None,
+                connection_type="read",
+                source=links.digest(added.public_token),
+            )
+        yield links.outcome(status, repairing=link.reconnect_external_id is not None)
+
+    async def state(self, connection: ConnectionAccess) -> ConnectionState:
+        """How the Item stands; free at Plaid. An Item in error is broken, whatever its caches still answer."""
+        answer = await self._client.item(_token(connection))
+        error = answer.item.error
+        status = ConnectionStatus.ACTIVE
+        if error is not None:
+            gone = issubclass(meaning(error, 400)[0], GoneError)
+            status = ConnectionStatus.REVOKED if gone else ConnectionStatus.BROKEN
+        return ConnectionState(
+            status=status,
+            connection_type="read",
+            realtime=False,
+            data_as_of=mapping.moment(text) if (text := _last_update(answer)) else None,
+            data_ready=True,
+            institution_ref=answer.item.institution_id,
+            institution_name=answer.item.institution_name,
+            reason=error.error_type if error else None,
+            provider_code=error.error_code if error else None,
+        )
+
+    async def accounts(self, connection: ConnectionAccess, state: ConnectionState) -> list[ProviderAccount]:
+        """Every account of the Item; free at Plaid."""
+        answer = await self._client.accounts(_token(connection))
+        return [mapping.account(connection.user_id, raw, state.data_as_of) for raw in answer.accounts]
+
+    async def holdings(
+        self,
+        connection: ConnectionAccess,
+        state: ConnectionState,  # noqa: ARG002 - part of the port; Plaid's answer needs nothing of it
+        accounts: list[ProviderAccount],
+    ) -> AsyncIterator[AccountRead]:
+        """Holdings and balances of every account, from one answer."""
+        token = _token(connection)
+        answer = None
+        if any(account.holds_securities for account in accounts):
+            try:
+                answer = await self._client.holdings(token)
+            except ProviderError as error:
+                if error.provider_code not in _NO_HOLDINGS:
+                    raise
+        raws = {raw.account_id: raw for raw in answer.accounts} if answer else {}
+        if any(account.external_id not in raws for account in accounts):
+            listed = await self._client.accounts(token)
+            raws = {raw.account_id: raw for raw in listed.accounts} | raws
+        for read in mapping.reads(accounts, list(raws.values()), answer):
+            yield read
+
+    async def unlink(self, connection: ConnectionAccess) -> None:
+        """Remove the Item, which ends its billing; already gone counts as done."""
+        try:
+            await self._client.remove(_token(connection))
+        except GoneError:
+            return
+
+    def signals(self, delivery: WebhookDelivery) -> list[Signal]:
+        """What a webhook means."""
+        return webhook.signals(delivery)
+
+
+def _last_update(answer: ItemAnswer) -> str | None:
+    if answer.status is None:
+        return None
+    for product in (answer.status.investments, answer.status.transactions):
+        if product and product.last_successful_update:
+            return product.last_successful_update
+    return None
+
+
+def _token(connection: ConnectionAccess) -> str:
+    if not connection.secret:
+        raise _refused("the connection has no access token", ErrorCode.CONNECTION_GONE)
+    return connection.secret
+
+
+def _refused(text: str, code: ErrorCode) -> RefusedError:
+    return RefusedError(text, code=code, provider=PROVIDER)

@@ -1,0 +1,152 @@
+"""Plaid securities as neutral instruments. Pure."""
+
+import re
+from datetime import date
+from decimal import Decimal
+
+from contracts.instruments import (
+    Instrument,
+    InstrumentKind,
+    OptionTerms,
+    cash_key,
+    crypto_key,
+    occ_symbol,
+    security_key,
+    ticker,
+)
+from plaid_connector.wire import OptionContract, Security
+
+PROVIDER = "plaid"
+SHARES_PER_CONTRACT = Decimal(100)
+"""Plaid counts options in shares and does not say the multiplier; listed contracts stand for 100."""
+
+_KINDS = {
+    "equity": InstrumentKind.STOCK,
+    "etf": InstrumentKind.ETF,
+    "mutual fund": InstrumentKind.MUTUAL_FUND,
+    "fixed income": InstrumentKind.BOND,
+    "cryptocurrency": InstrumentKind.CRYPTO,
+}
+_LISTED = {"equity", "etf", "mutual fund"}
+_PLAIN_TICKER = re.compile(r"[A-Z]{1,5}([.\-/][A-Z]{1,2})?")
+_FUND_TICKER = re.compile(r"[A-Z]{4}X")
+_CURRENCY = re.compile(r"(?:CUR:)?([A-Z]{3})")
+# Exchange suffixes of the provider-neutral form; US listings have none.
+_SUFFIX = {
+    "XTSE": ".TO",
+    "XTSX": ".V",
+    "NEOE": ".NE",
+    "XCNQ": ".CN",
+    "XLON": ".L",
+    "XETR": ".DE",
+    "XPAR": ".PA",
+    "XAMS": ".AS",
+    "XSWX": ".SW",
+    "XHKG": ".HK",
+    "XASX": ".AX",
+    "XTKS": ".T",
+}
+
+
+def cash_currency(security: Security) -> str | None:
+    """The currency when the security is cash itself, else ``None``.
+
+    Cash is ``CUR:USD``, a bare ``USD``, or a cash row with subtype ``cash``. A money-market fund typed
+    ``cash`` has another ticker and stays a holding of its own; crypto is never cash, though Plaid flags
+    some of it as an equivalent.
+    """
+    if security.type != "cash":
+        return None
+    found = _CURRENCY.fullmatch((security.ticker_symbol or "").upper())
+    if found:
+        return found.group(1)
+    return security.iso_currency_code if security.subtype == "cash" else None
+
+
+def instrument(security: Security) -> Instrument:
+    """The neutral instrument of any security but cash."""
+    kind = _kind(security)
+    option = security.option_contract if kind is InstrumentKind.OPTION else None
+    return Instrument(
+        key=_key(security, kind),
+        kind=kind,
+        symbol=security.ticker_symbol,
+        name=security.name,
+        currency=security.iso_currency_code or security.unofficial_currency_code,
+        mic=None if kind is InstrumentKind.CRYPTO else security.market_identifier_code,
+        figi=security.figi,
+        isin=security.isin,
+        cusip=security.cusip,
+        provider_security_id=security.security_id,
+        multiplier=SHARES_PER_CONTRACT if option else Decimal(1),
+        option=_terms(option) if option else None,
+        maturity=_day(security.fixed_income.maturity_date) if security.fixed_income else None,
+    )
+
+
+def cash(currency: str) -> Instrument:
+    """The instrument of cash in a currency."""
+    return Instrument(
+        key=cash_key(currency), kind=InstrumentKind.CASH, symbol=currency, name=currency, currency=currency
+    )
+
+
+def _kind(security: Security) -> InstrumentKind:
+    if security.type == "derivative":
+        return InstrumentKind.OPTION if security.option_contract else InstrumentKind.OTHER
+    if security.type == "cash" or (security.type == "mutual fund" and security.is_cash_equivalent):
+        return InstrumentKind.MONEY_MARKET
+    if security.type == "equity" and (security.subtype or "").startswith("depositary receipt"):
+        return InstrumentKind.ADR
+    return _KINDS.get(security.type or "", InstrumentKind.OTHER)
+
+
+def _key(security: Security, kind: InstrumentKind) -> str:
+    if kind is InstrumentKind.CRYPTO and security.ticker_symbol:
+        return crypto_key(security.ticker_symbol)
+    if kind is InstrumentKind.OPTION and security.option_contract:
+        return occ_symbol(security.ticker_symbol or "") or _occ(security.option_contract)
+    return security_key(
+        symbol=_listed_ticker(security),
+        figi=security.figi,
+        isin=security.isin,
+        cusip=security.cusip,
+        provider=PROVIDER,
+        security_id=security.security_id,
+    )
+
+
+def _listed_ticker(security: Security) -> str | None:
+    """The exchange ticker in neutral form, or ``None`` when Plaid's short code need not be one.
+
+    Plan codes and CUSIP-like codes stand in the same member as tickers. A code counts as a ticker with an
+    exchange or a FIGI beside it, or when it is shaped as one.
+    """
+    symbol = ticker(security.ticker_symbol)
+    if symbol is None or (security.type not in _LISTED and security.type != "cash"):
+        return None
+    shape = _PLAIN_TICKER if security.type in {"equity", "etf"} else _FUND_TICKER
+    if not (security.market_identifier_code or security.figi or shape.fullmatch(symbol)):
+        return None
+    suffix = _SUFFIX.get(security.market_identifier_code or "", "")
+    return symbol if symbol.endswith(suffix) else symbol + suffix
+
+
+def _terms(option: OptionContract) -> OptionTerms:
+    return OptionTerms(
+        right=option.contract_type.lower(),
+        strike=option.strike_price,
+        expires=date.fromisoformat(option.expiration_date),
+        underlying=option.underlying_security_ticker,
+    )
+
+
+def _occ(option: OptionContract) -> str:
+    expires = date.fromisoformat(option.expiration_date)
+    strike = int(option.strike_price * 1000)
+    right = option.contract_type[:1].upper()
+    return f"{option.underlying_security_ticker.upper()}{expires:%y%m%d}{right}{strike:08d}"
+
+
+def _day(text: str | None) -> date | None:
+    return date.fromisoformat(text[:10]) if text else None

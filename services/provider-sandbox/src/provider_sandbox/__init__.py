@@ -1,0 +1,1 @@
+"""An imitation of SnapTrade and Plaid in their true wire formats."""

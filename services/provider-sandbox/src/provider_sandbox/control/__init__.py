@@ -1,0 +1,1 @@
+"""The control API: a loopback tool that sets scenarios; no part of any provider."""

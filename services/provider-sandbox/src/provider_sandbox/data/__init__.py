@@ -1,0 +1,1 @@
+"""The sandbox's invented institutions, securities, accounts and logins, as plain values."""

@@ -1,0 +1,1 @@
+"""The SnapTrade face: the provider's wire format, signature, errors, limits, portal and events."""
