@@ -86,18 +86,22 @@ def variable_of(cls: type[BaseSettings], field_name: str) -> Variable:
 
 
 def decode(annotation: Any, value: str) -> Any:
-    """Turn the text of a variable into what pydantic validates: collections from JSON or from ``a,b,c``.
+    """Turn the text of a variable into what pydantic validates: from JSON, or from ``a,b,c`` or ``k=v,k=v``.
 
     Text that is not the JSON it looks like is passed on as it is; the field's own validation then refuses it.
     """
-    if not any(_origin(member) in {*COLLECTIONS, dict} for member in _members(annotation)):
+    origins = {_origin(member) for member in _members(annotation)}
+    if not origins & {*COLLECTIONS, dict}:
         return value
     if value.lstrip().startswith(("[", "{")):
         try:
             return json.loads(value)
         except ValueError:
             return value
-    return [part.strip() for part in value.split(",") if part.strip()]
+    parts = [part.strip() for part in value.split(",") if part.strip()]
+    if dict in origins:
+        return {name.strip(): text.strip() for name, _, text in (part.partition("=") for part in parts)}
+    return parts
 
 
 def _origin(annotation: Any) -> Any:

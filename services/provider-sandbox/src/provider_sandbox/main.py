@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from provider_sandbox.app import build
 from provider_sandbox.server import serve, server_for, stop_on_signals
 from provider_sandbox.settings import Settings, SettingsError, documented, load
+from provider_sandbox.state_file import StateFileError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Read settings and serve until SIGTERM; returns 2 when a setting is wrong."""
+    """Read settings and serve until SIGTERM; returns 2 when a setting or the state file is wrong."""
     parser = argparse.ArgumentParser(
         prog="provider_sandbox",
         description="An imitation of SnapTrade and Plaid in their true wire formats, with a control API.",
@@ -25,7 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         sys.stderr.write(f"provider_sandbox: {error}\n")
         return 2
-    asyncio.run(run(settings))
+    try:
+        asyncio.run(run(settings))
+    except StateFileError as error:
+        sys.stderr.write(f"provider_sandbox: {error}\n")
+        return 2
     return 0
 
 
@@ -45,4 +50,4 @@ async def run(settings: Settings) -> None:
     try:
         await serve(servers, stop)
     finally:
-        await sandbox.state.aclose()
+        await sandbox.aclose()

@@ -91,10 +91,10 @@ class RunningSandbox:
         await asyncio.gather(*(started(server) for server in servers))
         self._started.set()
         await self._stop.wait()
-        await sandbox.state.aclose()
         for server in servers:
             server.should_exit = True
         await asyncio.gather(*tasks)
+        await sandbox.aclose()
         for listener in self._sockets:
             listener.close()
 

@@ -50,6 +50,7 @@ class Settings:
     webhook_timescale: float = _documented(1.0, "Factor on the waits between webhook retries")
     webhook_loopback_only: bool = _documented(True, "Contact loopback addresses only")
     webhook_allowed_hosts: str = _documented("", "More hosts webhooks may go to, comma separated")
+    state_file: str = _documented("", "File that outlives the process; everything is forgotten when empty")
 
     @property
     def snaptrade_url(self) -> str:

@@ -163,13 +163,21 @@ class Ledger:
         self._calls.clear()
 
 
+def _nothing() -> None:
+    """Nobody wants to know."""
+
+
 def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
 @dataclass(slots=True)
 class State:
-    """The one shared state of a running sandbox. `clock` is replaceable so that tests can move time."""
+    """The one shared state of a running sandbox. `clock` is replaceable so that tests can move time.
+
+    `changed` is to be called after a change that a request for reading, or work behind an answer, has made: a memory
+    that outlives the process listens to it. Changes made by other requests need no such call.
+    """
 
     world: World = field(default_factory=World.fresh)
     ledger: Ledger = field(default_factory=Ledger)
@@ -178,6 +186,7 @@ class State:
     faces: dict[str, Face] = field(default_factory=dict)
     rate_limits: dict[str, int] = field(default_factory=dict)
     clock: Callable[[], datetime] = _utc_now
+    changed: Callable[[], None] = _nothing
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _failures: list[BaseException] = field(default_factory=list)
 
@@ -189,6 +198,7 @@ class State:
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        self.changed()
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self._failures.append(error)

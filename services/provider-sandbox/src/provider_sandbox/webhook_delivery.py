@@ -1,7 +1,7 @@
 """Delivers webhooks as the providers do: signed per attempt, retried on their schedule, every attempt recorded."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -83,6 +83,10 @@ class _Turn:
             self.ahead = None
 
 
+async def _at_once() -> None:
+    """Wait for nothing."""
+
+
 async def _patiently(event: asyncio.Event) -> None:
     try:
         await asyncio.wait_for(event.wait(), ORDER_PATIENCE)
@@ -94,6 +98,7 @@ class WebhookDelivery:
     """Schedules deliveries as tasks of the running loop; `time_scale` shrinks every wait between attempts.
 
     Only loopback addresses and `allowed_hosts` are contacted. `delays` in a Disorder are scaled too.
+    `before_attempt` is awaited before each attempt; an OSError from it counts as a failed attempt.
     """
 
     def __init__(
@@ -106,6 +111,7 @@ class WebhookDelivery:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.time_scale = time_scale
+        self.before_attempt: Callable[[], Awaitable[None]] = _at_once
         self._deliveries: list[Delivery] = []
         self._loopback_only = loopback_only
         self._allowed_hosts = allowed_hosts
@@ -219,9 +225,10 @@ class WebhookDelivery:
         status: int | None = None
         error: str | None = None
         try:
+            await self.before_attempt()
             async with asyncio.timeout(policy.timeout):
                 status = await self._post(delivery, headers)
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as problem:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as problem:
             error = f"{type(problem).__name__}: {problem}"
         delivery.attempts.append(Attempt(at, status, error))
         if status in policy.accepted:

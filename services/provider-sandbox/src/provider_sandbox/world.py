@@ -248,8 +248,9 @@ class World:
         from provider_sandbox.data import synthetic  # noqa: PLC0415 - data imports us
 
         made = synthetic.make_accounts(username, institution, accounts, holdings)
-        self.securities.update({item.key: item for item in synthetic.make_securities(holdings)})
-        self.accounts.update({item.key: item for item in made})
+        securities = synthetic.make_securities(holdings)
+        self.securities.update({s.key: s for s in securities if s != self.securities.get(s.key)})
+        self.accounts.update({a.key: a for a in made if a != self.accounts.get(a.key)})
         login = Login(username, institution, tuple(item.key for item in made))
         self.logins[username, institution] = login
         self.version += 1
@@ -308,6 +309,10 @@ class World:
         """Set the cash of an account in one currency."""
         account = self.accounts[account_key]
         self._put(replace(account, cash={**account.cash, currency: amount}))
+
+    def set_history(self, account_key: str, activities: int) -> None:
+        """Set how many activities the history of an account has."""
+        self._put(replace(self.accounts[account_key], activities=activities))
 
     def set_price(self, security_key: str, price: Decimal | None) -> None:
         """Set what everyone pays for a security; None makes it unpriced."""

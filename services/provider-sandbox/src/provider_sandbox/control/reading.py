@@ -5,6 +5,7 @@ from typing import Any, get_args
 
 from starlette.requests import Request
 
+from provider_sandbox import json_body
 from provider_sandbox.faults import Fault, FaultKind
 
 
@@ -33,7 +34,8 @@ class Body:
     async def of(cls, request: Request) -> "Body":
         """Read a request's body; raises BadRequestError when it is no JSON object."""
         try:
-            values = await request.json() if await request.body() else {}
+            raw = await request.body()
+            values = json_body.parse(raw) if raw else {}
         except ValueError as error:
             raise BadRequestError(f"The body is not JSON: {error}") from error
         if not isinstance(values, dict):
@@ -53,9 +55,12 @@ class Body:
         if value is None:
             return None
         try:
-            return Decimal(str(value))
+            number = Decimal(str(value))
         except InvalidOperation as error:
             raise BadRequestError(f"{name} must be a decimal number") from error
+        if not number.is_finite():
+            raise BadRequestError(f"{name} must be a finite number")
+        return number
 
     def number(self, name: str, default: float) -> float:
         """A number."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import fields
+from math import isfinite
 from typing import Any
 
 from starlette.requests import Request
@@ -37,6 +38,8 @@ class SnapTradeControl:
             wanted = _TYPES[_PREFIX + name]
             if not isinstance(value, wanted) and not (wanted is float and type(value) is int):
                 raise BadRequestError(f"{name} must be a {wanted.__name__}")
+            if isinstance(value, float) and not isfinite(value):
+                raise BadRequestError(f"{name} must be finite")
         if body.values.get("plan", "daily") not in {"daily", "realtime"}:
             raise BadRequestError("plan must be daily or realtime")
         self._face().configure(**{_PREFIX + name: value for name, value in body.values.items()})

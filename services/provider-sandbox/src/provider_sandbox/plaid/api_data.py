@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import zlib
 from datetime import date, timedelta
 from typing import Any
 
@@ -29,6 +30,7 @@ async def get_balances(ask: Ask) -> dict[str, Any]:
     item = ask.healthy_item()
     note(ask.request, billable="balance")
     item.last_success = ask.face.now()
+    ask.face.state.changed()
     return {"accounts": _encode(ask, item, ask.accounts(item)), "item": item.encode()}
 
 
@@ -37,7 +39,7 @@ async def get_holdings(ask: Ask) -> dict[str, Any]:
     item = ask.product_item("investments")
     known = _with_investments(ask, item)
     rows = _rows(ask.face, item, ask.face.accounts(item))
-    item.fingerprint = _fingerprint(rows)
+    _remember(ask, item, _fingerprint(rows))
     rows = [row for row in rows if row.holding["account_id"] in known]
     return {
         "accounts": _encode(ask, item, known, margin=True),
@@ -119,8 +121,15 @@ def _rows(face: PlaidFace, item: Item, known: Known) -> list[Row]:
 
 
 def _fingerprint(rows: list[Row]) -> int:
+    """A number that is the same in every process, unlike a hash of texts."""
     names = ("account_id", "security_id", "quantity", "institution_value")
-    return hash(tuple(row.holding[name] for row in rows for name in names))
+    return zlib.crc32("\n".join(str(row.holding[name]) for row in rows for name in names).encode())
+
+
+def _remember(ask: Ask, item: Item, fingerprint: int) -> None:
+    if item.fingerprint != fingerprint:
+        item.fingerprint = fingerprint
+        ask.face.state.changed()
 
 
 def _period(ask: Ask) -> tuple[str, str]:

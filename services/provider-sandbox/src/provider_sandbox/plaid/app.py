@@ -1,6 +1,5 @@
 """The Plaid face as a web application: every request checked, answered with a request id, and errors in Plaid's form."""
 
-import json
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -10,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from provider_sandbox import json_body
 from provider_sandbox.plaid import api_data, api_institutions, api_items, api_link, api_sandbox, hosted
 from provider_sandbox.plaid.ask import Ask, Handler
 from provider_sandbox.plaid.config import PlaidConfig
@@ -28,6 +28,19 @@ ROUTES: dict[str, Handler] = {
     **api_data.ROUTES,
     **api_sandbox.ROUTES,
 }
+READING = frozenset(
+    {
+        *api_institutions.ROUTES,
+        "/accounts/balance/get",
+        "/accounts/get",
+        "/investments/holdings/get",
+        "/investments/transactions/get",
+        "/item/get",
+        "/link/token/get",
+        "/transactions/sync",
+        "/webhook_verification_key/get",
+    }
+)
 Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 _JSON = "application/json"
 _NONE = Surprises()
@@ -72,7 +85,7 @@ async def _read(request: Request) -> dict[str, Any]:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
         raise PlaidError("INVALID_HEADERS")
     try:
-        body = json.loads(await request.body())
+        body = json_body.parse(await request.body())
     except ValueError as problem:
         raise PlaidError("INVALID_BODY") from problem
     if not isinstance(body, dict):

@@ -1,6 +1,6 @@
 """Control routes of the Plaid face, under `/_control/plaid`: keys, webhooks, broken Items, limits, institution habits."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, HTTPException
@@ -170,7 +170,7 @@ def _add_scenario_routes(router: APIRouter, state: State) -> None:
         """Lengthen or shorten an account's history, for instance while a client is paging through it."""
         if key not in state.world.accounts:
             raise HTTPException(404, f"no account {key}")
-        state.world.accounts[key] = replace(state.world.accounts[key], activities=order.activities)
+        state.world.set_history(key, order.activities)
         return order.model_dump()
 
     @router.put("/quirks/{slug}")

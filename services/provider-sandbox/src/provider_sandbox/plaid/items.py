@@ -1,6 +1,6 @@
 """Items and public tokens: what a finished link leaves behind."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -167,6 +167,16 @@ class Items:
         item.access_token = new_token("access")
         self._access[item.access_token] = item.item_id
         return item.access_token
+
+    def public_tokens(self) -> Mapping[str, PublicToken]:
+        """Every public token made, spent or not."""
+        return self._public
+
+    def restore(self, items: Iterable[Item], public_tokens: Mapping[str, PublicToken]) -> None:
+        """Take these instead of the present ones."""
+        self._items = {item.item_id: item for item in items}
+        self._access = {i.access_token: i.item_id for i in self._items.values() if i.access_token is not None}
+        self._public = dict(public_tokens)
 
     def clear(self) -> None:
         """Forget everything."""

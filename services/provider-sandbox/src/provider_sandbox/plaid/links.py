@@ -1,7 +1,7 @@
 """Link tokens and the Hosted Link sessions opened with them."""
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -141,6 +141,9 @@ class Links:
     _tokens: dict[str, LinkToken] = field(default_factory=dict)
     _handles: dict[str, str] = field(default_factory=dict)
 
+    def __iter__(self) -> Iterator[LinkToken]:
+        return iter(self._tokens.values())
+
     def add(self, life: timedelta, **fields: Any) -> LinkToken:
         """Create a link token living that long; `fields` are those of LinkToken without token and times."""
         now = self.now()
@@ -158,6 +161,11 @@ class Links:
     def by_handle(self, handle: str) -> LinkToken | None:
         """The link token a Hosted Link URL belongs to."""
         return self._tokens.get(self._handles.get(handle, ""))
+
+    def restore(self, links: Iterable[LinkToken]) -> None:
+        """Take these instead of the present ones."""
+        self._tokens = {link.token: link for link in links}
+        self._handles = {link.handle: link.token for link in self._tokens.values()}
 
     def clear(self) -> None:
         """Forget everything."""

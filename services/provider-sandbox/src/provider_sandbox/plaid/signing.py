@@ -2,13 +2,14 @@
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 import jwt
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from provider_sandbox.plaid.errors import PlaidError
@@ -37,6 +38,33 @@ class SigningKey:
             "created_at": self.created_at,
             "expired_at": self.expired_at,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class KeptKey:
+    """A SigningKey as plain values; `private` is PEM."""
+
+    kid: str
+    private: str
+    created_at: int
+    expired_at: int | None
+
+    @classmethod
+    def of(cls, key: SigningKey) -> Self:
+        """Write a key down."""
+        raw = key.private.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        return cls(key.kid, raw.decode(), key.created_at, key.expired_at)
+
+    def key(self) -> SigningKey:
+        """The key again; ValueError when it is no P-256 key."""
+        private = serialization.load_pem_private_key(self.private.encode(), None)
+        if not isinstance(private, ec.EllipticCurvePrivateKey) or private.curve.name != ec.SECP256R1.name:
+            raise ValueError(f"signing key {self.kid} is no P-256 key")
+        return SigningKey(self.kid, private, self.created_at, self.expired_at)
 
 
 def _coordinate(number: int) -> str:
@@ -74,6 +102,16 @@ class SigningKeys:
             if key.kid == kid:
                 return key
         raise PlaidError("INVALID_WEBHOOK_VERIFICATION_KEY_ID")
+
+    def kept(self) -> tuple[KeptKey, ...]:
+        """Every key as plain values, oldest first."""
+        return tuple(KeptKey.of(key) for key in self._keys)
+
+    def restore(self, kept: Sequence[KeptKey]) -> None:
+        """Take these keys instead of the present ones; ValueError when there is none or one cannot be read."""
+        if not kept:
+            raise ValueError("there is no signing key")
+        self._keys = [entry.key() for entry in kept]
 
     def headers(self, body: bytes, *, kid: str | None = None) -> dict[str, str]:
         """The headers of one delivery attempt: a JWT issued now over the exact body bytes."""

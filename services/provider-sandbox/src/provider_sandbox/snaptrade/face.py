@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -71,6 +71,7 @@ class SnapTradeFace:
         live = self.realtime and connection.disabled_at is None
         if seen is None or (live and seen.version != self.state.world.version):
             seen = connection.seen[account_key] = look(self.state.world, account_key, self.now())
+            self.state.changed()
         elif live:
             seen.at = self.now()
         return seen
@@ -266,6 +267,11 @@ class SnapTradeFace:
         for connection in showing:
             await self.sync(connection, account_key)
         return len(showing)
+
+    def changed_settings(self) -> dict[str, Any]:
+        """The settings that are not as at the start."""
+        now, initial = asdict(self.settings), asdict(self._initial_settings)
+        return {name: value for name, value in now.items() if value != initial[name]}
 
     def configure(self, **changes: Any) -> None:
         """Change settings of this face until the next reset."""

@@ -1,12 +1,12 @@
 """Who is calling: key, signature, clock, rate limit, user - in that order, as the real API refuses."""
 
-import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from starlette.requests import Request
 
+from provider_sandbox import json_body
 from provider_sandbox.snaptrade import errors
 from provider_sandbox.snaptrade.limits import RollingLimit
 from provider_sandbox.snaptrade.signing import request_is_signed
@@ -117,6 +117,6 @@ def parse_body(raw_body: bytes) -> Any:
     if not raw_body:
         return None
     try:
-        return json.loads(raw_body)
+        return json_body.parse(raw_body)
     except ValueError as error:
         raise errors.invalid(f"JSON parse error - {error}") from error

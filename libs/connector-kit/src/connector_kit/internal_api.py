@@ -1,0 +1,141 @@
+"""The internal HTTP API, the same for every connector: what a person waits for goes through here.
+
+Only our own services may call it, with a token made for ``<provider>-connector``.
+"""
+
+import asyncio
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
+
+from connector_kit import links
+from connector_kit.background import Background
+from connector_kit.engine import Engine
+from connector_kit.finish import finish
+from connector_kit.sync import sync
+from contracts.connectors import powers
+from contracts.errors import MEANING, ErrorCode, ProviderError, TransientError
+from contracts.linking import LinkProgress, LinkRequest, LinkStart
+from contracts.struct import Record
+from messaging.bus import BusError
+from persistence.database import DatabaseUnavailable
+from persistence.secrets import SecretStoreUnavailableError
+from service_kit.api_errors import ApiError, error_response, request_id_of
+from service_kit.auth import require_service
+
+R = TypeVar("R", bound=Record)
+UserId = Annotated[str, Query(min_length=1, max_length=200)]
+LATER = (DatabaseUnavailable, BusError, SecretStoreUnavailableError)
+
+
+class Powers(Record):
+    """What the provider's adapter can do."""
+
+    provider: str
+    powers: list[str]
+
+
+class LinkCheck(Record):
+    """Ask the provider how a session ended; ``hint`` is the external connection id somebody claims."""
+
+    user_id: str
+    hint: str | None = None
+
+
+def mount(app: FastAPI, engine: Engine, background: Background) -> None:
+    """Add the internal API, and how the engine's errors are answered, to an app."""
+    guard = require_service(
+        engine.settings.service_auth_secret,
+        f"{engine.provider}-connector",
+        engine.settings.internal_callers,
+        engine.clock,
+    )
+    router = APIRouter(prefix="/internal/v1", dependencies=[Depends(guard)])
+    _routes(router, engine, background)
+    app.include_router(router)
+    app.add_exception_handler(ProviderError, on_provider_error)
+    for kind in LATER:
+        app.add_exception_handler(kind, on_unavailable)
+
+
+def _routes(router: APIRouter, engine: Engine, background: Background) -> None:
+    @router.get("/powers", summary="What this connector can do.")
+    async def get_powers() -> Response:
+        return answer(Powers(provider=engine.provider, powers=sorted(powers(engine.adapter))))
+
+    @router.post("/links", summary="Begin a link session.", status_code=201)
+    async def begin_link(request: Request) -> Response:
+        wanted = await body(request, LinkRequest)
+        start: LinkStart = await links.begin(engine, wanted)
+        return answer(start, status=201)
+
+    @router.get("/links/{link_session_id}", summary="How a link session stands, as far as we know.")
+    async def link_progress(link_session_id: str, user_id: UserId) -> Response:
+        return answer(_found(await links.progress(engine, link_session_id, user_id)))
+
+    @router.post("/links/{link_session_id}/check", summary="Ask the provider how a link session ended.")
+    async def check_link(link_session_id: str, request: Request) -> Response:
+        wanted = await body(request, LinkCheck)
+        done = await finish(engine, link_session_id, user_id=wanted.user_id, hint=wanted.hint)
+        if done is not None and done.fresh:
+            background.begin(_read(engine, done.fresh), "first sync")
+        return answer(_found(done.progress if done else None))
+
+
+async def _read(engine: Engine, fresh: list[str]) -> None:
+    await asyncio.gather(*(sync(engine, connection_id, trigger="link") for connection_id in fresh))
+
+
+def _found(progress: LinkProgress | None) -> LinkProgress:
+    if progress is None:
+        raise ApiError(ErrorCode.NOT_FOUND, 404, "There is no such link session.")
+    return progress
+
+
+async def body(request: Request, kind: type[R]) -> R:
+    """Read a request's body.
+
+    Raises:
+        ApiError: 422, it has not the expected form. What was sent is not repeated.
+    """
+    try:
+        return msgspec.json.decode(await request.body(), type=kind)
+    except (msgspec.DecodeError, RecursionError) as error:
+        message = f"The request is no {kind.__name__}."
+        raise ApiError(ErrorCode.VALIDATION_FAILED, 422, message) from error
+
+
+def answer(record: Record, status: int = 200) -> Response:
+    """Write an answer; link addresses are credentials and stay in no cache."""
+    return Response(
+        msgspec.json.encode(record),
+        status_code=status,
+        media_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+async def on_provider_error(request: Request, error: Exception) -> Response:
+    """Answer a provider's error: our code, and the provider's own words for support (an exception handler)."""
+    if not isinstance(error, ProviderError):
+        raise error
+    details: dict[str, Any] = {
+        "provider": error.provider,
+        "provider_code": error.provider_code,
+        "provider_request_id": error.provider_request_id,
+    }
+    headers = {}
+    if isinstance(error, TransientError) and error.wait is not None:
+        headers["Retry-After"] = str(max(1, round(error.wait)))
+    known = {name: value for name, value in details.items() if value is not None}
+    status = MEANING[error.code].status
+    return error_response(ApiError(error.code, status, error.message, known, headers), request_id_of(request))
+
+
+async def on_unavailable(request: Request, error: Exception) -> Response:
+    """Answer 503 while the database, the broker or the secret store is away (an exception handler)."""
+    message = MEANING[ErrorCode.UNAVAILABLE].meaning
+    cause = type(error).__name__
+    refusal = ApiError(ErrorCode.UNAVAILABLE, 503, message, {"cause": cause}, {"Retry-After": "5"})
+    return error_response(refusal, request_id_of(request))

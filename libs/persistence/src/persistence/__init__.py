@@ -1,0 +1,1 @@
+"""How Onefolio keeps things: transactions, row-level security, migrations, outbox, lease, secrets."""

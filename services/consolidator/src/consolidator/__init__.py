@@ -1,0 +1,1 @@
+"""The ledger: turns snapshots into positions."""

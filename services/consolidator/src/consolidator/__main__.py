@@ -1,0 +1,5 @@
+"""``python -m consolidator``."""
+
+from consolidator.main import main
+
+main()

@@ -1,0 +1,201 @@
+"""What follows from a changed book: real accounts, counted sources, checks and positions. Pure."""
+
+from datetime import datetime
+
+import msgspec
+
+from consolidator.book import Book
+from consolidator.domain.checks import Check, conserve
+from consolidator.domain.consolidate import Consolidated, Counted, Duplicate, Slot, consolidate
+from consolidator.domain.evidence import Evidence
+from consolidator.domain.identity import Group, candidates, identify
+from consolidator.domain.sources import Choice, choose, source
+from consolidator.domain.values import Account, Line, RealAccount
+from consolidator.rules import Rules
+from contracts.accounts import ProviderAccount
+
+replace = msgspec.structs.replace
+
+
+def content_changed(before: Book, book: Book) -> bool:
+    """Whether any account's counted holdings are not what they were."""
+    return _contents(before) != _contents(book)
+
+
+def evidence_changed(before: Book, book: Book) -> bool:
+    """Whether anything changed by which accounts are recognised."""
+    return (
+        _descriptions(before) != _descriptions(book)
+        or before.decisions != book.decisions
+        or content_changed(before, book)
+    )
+
+
+def needs_lines_to_identify(before: Book, book: Book) -> bool:
+    """Whether accounts must be compared by their holdings, which are not in memory."""
+    return not book.lines_loaded and bool(candidates(_evidence(book))) and evidence_changed(before, book)
+
+
+def conclude(before: Book, book: Book, rules: Rules, now: datetime) -> None:
+    """Bring real accounts, their counted sources and their checks up to date."""
+    if evidence_changed(before, book):
+        _identify(book, rules)
+    groups = _groups(book)
+    book.real_accounts = {group.real_account_id: _real(group, book, rules, now) for group in groups}
+    book.checks = {
+        real.real_account_id: _check(real.counted_account_id, book, rules)
+        for real in book.real_accounts.values()
+        if real.counted_account_id is not None
+    }
+
+
+def positions_changed(before: Book, book: Book) -> bool:
+    """Whether the positions must be summed anew."""
+    if content_changed(before, book):
+        return True
+    return before.real_accounts != book.real_accounts
+
+
+def positions(book: Book, rules: Rules) -> dict[Slot, Consolidated]:
+    """The positions of the user's default portfolio; every counted account's lines must be in memory."""
+    return consolidate(
+        counted
+        for real in book.real_accounts.values()
+        if (counted := _counted(real, book, rules)) is not None
+    )
+
+
+def _contents(book: Book) -> dict[str, str]:
+    return {
+        account_id: held.current.content_hash
+        for account_id, held in book.held.items()
+        if held.current is not None
+    }
+
+
+def _descriptions(book: Book) -> list[tuple[str, str, str, ProviderAccount | None]]:
+    return [
+        (one.account_id, one.connection_id, one.institution, one.listed) for one in book.present_accounts()
+    ]
+
+
+def _evidence(book: Book) -> list[Evidence]:
+    return [_evidence_of(account, book) for account in book.present_accounts()]
+
+
+def _evidence_of(account: Account, book: Book) -> Evidence:
+    listed = account.listed
+    current = book.holding(account.account_id).current
+    total = listed.total if listed else None
+    return Evidence(
+        account_id=account.account_id,
+        connection_id=account.connection_id,
+        institution=account.institution,
+        stable_id=listed.stable_id if listed else None,
+        mask=listed.mask if listed else None,
+        type=listed.type if listed else None,
+        total=total.amount if total else None,
+        currency=total.currency if total else None,
+        lines=current.lines if current else None,
+    )
+
+
+def _identify(book: Book, rules: Rules) -> None:
+    identity = identify(_evidence(book), book.decisions, rules.weights)
+    book.links = {link.accounts: link for link in identity.links}
+    real_of = {member: group.real_account_id for group in identity.groups for member in group.members}
+    for account_id, account in book.accounts.items():
+        if account.real_account_id != real_of.get(account_id):
+            book.accounts[account_id] = replace(account, real_account_id=real_of.get(account_id))
+    grey = {group.real_account_id for group in identity.groups if group.needs_decision}
+    book.grey = frozenset(grey)
+
+
+def _groups(book: Book) -> list[Group]:
+    """The groups as the accounts carry them."""
+    members: dict[str, list[Account]] = {}
+    for account in book.accounts.values():
+        if account.real_account_id is not None:
+            members.setdefault(account.real_account_id, []).append(account)
+    return [
+        Group(
+            real_account_id=real_account_id,
+            institution=min(accounts, key=_account_id).institution,
+            members=tuple(sorted(account.account_id for account in accounts)),
+            needs_decision=real_account_id in book.grey,
+        )
+        for real_account_id, accounts in sorted(members.items())
+    ]
+
+
+def _real(group: Group, book: Book, rules: Rules, now: datetime) -> RealAccount:
+    choice = _choice(group, book, rules, now)
+    return RealAccount(
+        real_account_id=group.real_account_id,
+        institution=group.institution,
+        members=group.members,
+        counted_account_id=choice.counted.account_id if choice.counted else None,
+        reason=choice.reason,
+        stale=choice.stale,
+        needs_decision=group.needs_decision,
+        excluded=choice.excluded,
+    )
+
+
+def _choice(group: Group, book: Book, rules: Rules, now: datetime) -> Choice:
+    sources = []
+    for account_id in group.members:
+        account = book.accounts[account_id]
+        connection = book.connections.get(account.connection_id)
+        held = book.holding(account_id)
+        found = source(account, held, connection, now, rules.sources.max_age)
+        if found is not None:
+            sources.append(found)
+    return choose(sources, rules.sources)
+
+
+def _check(account_id: str, book: Book, rules: Rules) -> Check:
+    account = book.accounts[account_id]
+    current = book.holding(account_id).current
+    return conserve(
+        account_id,
+        current.worth if current else None,
+        account.listed.total if account.listed else None,
+        same_run=current is not None and current.version == account.listed_version,
+        policy=rules.check,
+    )
+
+
+def _counted(real: RealAccount, book: Book, rules: Rules) -> Counted | None:
+    if real.counted_account_id is None:
+        return None
+    provider = book.accounts[real.counted_account_id].provider
+    return Counted(
+        real_account_id=real.real_account_id,
+        account_id=real.counted_account_id,
+        provider=provider,
+        priority=rules.sources.priority(provider),
+        stale=real.stale,
+        lines=_lines(real.counted_account_id, book),
+        duplicates=tuple([_duplicate(account_id, rule, real, book) for account_id, rule in real.excluded]),
+    )
+
+
+def _duplicate(account_id: str, rule: str, real: RealAccount, book: Book) -> Duplicate:
+    return Duplicate(
+        account_id=account_id,
+        provider=book.accounts[account_id].provider,
+        rule=f"{rule}:needs_decision" if real.needs_decision else rule,
+        lines=_lines(account_id, book),
+    )
+
+
+def _lines(account_id: str, book: Book) -> tuple[Line, ...]:
+    current = book.holding(account_id).current
+    if current is None or current.lines is None:
+        raise RuntimeError("positions were asked for before the holdings were loaded")
+    return current.lines
+
+
+def _account_id(account: Account) -> str:
+    return account.account_id

@@ -1,0 +1,1 @@
+"""What is right, and nothing else: pure functions of stored snapshots, decisions and policy."""

@@ -1,0 +1,196 @@
+"""The values the rules work on: connections, accounts, what each account was last seen to hold."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from contracts.accounts import Balance, ProviderAccount
+from contracts.statuses import ConnectionStatus
+from contracts.struct import Record
+
+
+class InstrumentRef(Record):
+    """What the rules need of an instrument; ``instrument_id`` names one provider's full description of it."""
+
+    instrument_id: str
+    key: str
+    kind: str
+    ticker: str | None
+    figi: str | None
+    """Only where a shared FIGI means the same thing: never for options, cash and crypto."""
+
+
+class Line(Record):
+    """One holding of one provider account; numbers are in plain form, ``None`` is unknown."""
+
+    ref: InstrumentRef
+    currency: str
+    quantity: Decimal
+    price: Decimal | None = None
+    market_value: Decimal | None = None
+    cost_basis: Decimal | None = None
+    price_as_of: datetime | None = None
+    cash_equivalent: bool = False
+
+
+class Worth(Record):
+    """What an account's holdings add up to; ``currency`` is ``None`` when they are in several or none."""
+
+    currency: str | None
+    value: Decimal
+    unpriced: int
+    empty: bool
+
+
+class Sight(Record):
+    """One complete snapshot of an account's holdings.
+
+    ``base_version`` is the version of the snapshot it was judged against (0: none came before): a
+    snapshot between the two that arrives late is judged then. ``lines`` is ``None`` while not loaded.
+    """
+
+    version: int
+    content_hash: str
+    as_of: datetime
+    synced_at: datetime
+    holdings: int
+    worth: Worth
+    base_version: int = 0
+    lines: tuple[Line, ...] | None = None
+
+
+class Quarantine(Record):
+    """A complete but suddenly empty (or tiny) snapshot, kept aside until confirmed."""
+
+    sight: Sight
+    first_synced_at: datetime
+
+
+class Gap(Record):
+    """The newest incomplete snapshot and what it says was missing."""
+
+    version: int
+    reason: str
+
+
+class Held(Record):
+    """All that is known of one account's holdings: the last good snapshot and what is held against newer ones."""
+
+    current: Sight | None = None
+    quarantine: Quarantine | None = None
+    gap: Gap | None = None
+
+    @property
+    def suspect(self) -> bool:
+        """Whether something newer than the counted snapshot was seen that could not be believed."""
+        if self.quarantine is not None:
+            return True
+        return self.gap is not None and (self.current is None or self.gap.version > self.current.version)
+
+    @property
+    def version(self) -> int:
+        """The newest version that proves the account exists."""
+        current = self.current.version if self.current else 0
+        aside = self.quarantine.sight.version if self.quarantine else 0
+        gap = self.gap.version if self.gap else 0
+        return max(current, aside, gap)
+
+
+class StatusMark(Record):
+    """A status and what orders it among others of the same connection; ``rank`` breaks ties of version."""
+
+    status: ConnectionStatus
+    version: int
+    rank: int
+    at: datetime
+    reason: str | None = None
+    provider_code: str | None = None
+
+
+class Connection(Record):
+    """A connection; a stub (``linked_version`` 0) exists as soon as anything of it was seen."""
+
+    connection_id: str
+    provider: str
+    institution: str
+    status: StatusMark | None = None
+    external_id: str | None = None
+    institution_name: str | None = None
+    connection_type: str | None = None
+    linked_at: datetime | None = None
+    linked_version: int = 0
+    accounts_version: int = 0
+    """The version of the newest complete list of its accounts."""
+
+
+class BalanceSheet(Record):
+    """The balances of one account per currency; ``balances`` is ``None`` where they are stored unchanged."""
+
+    version: int
+    content_hash: str
+    as_of: datetime
+    synced_at: datetime
+    balances: tuple[Balance, ...] | None = None
+
+
+class Account(Record):
+    """A provider account; ``listed`` is its description once a list of accounts named it."""
+
+    account_id: str
+    connection_id: str
+    provider: str
+    institution: str
+    listed_at: datetime | None = None
+    listed: ProviderAccount | None = None
+    listed_version: int = 0
+    real_account_id: str | None = None
+
+
+class Decision(Record):
+    """What the user or an admin said of two accounts; the newest of a pair holds."""
+
+    accounts: tuple[str, str]
+    verdict: str
+    """``same`` or ``different``."""
+    decided_at: datetime
+
+
+class RealAccount(Record):
+    """One account as it exists at the institution, and the one source that is counted for it."""
+
+    real_account_id: str
+    institution: str
+    members: tuple[str, ...]
+    counted_account_id: str | None
+    reason: str
+    stale: bool
+    needs_decision: bool
+    excluded: tuple[tuple[str, str], ...] = ()
+    """The other sources, each with the rule that excluded it."""
+
+
+class SourcePolicy(Record):
+    """How one source is chosen among several sights of one real account."""
+
+    priorities: dict[str, int]
+    max_age: timedelta
+
+    def priority(self, provider: str) -> int:
+        """The rank of a provider; one that is not listed ranks lowest."""
+        return self.priorities.get(provider, 0)
+
+
+class ErasePolicy(Record):
+    """When a smaller snapshot is believed."""
+
+    confirm_after: timedelta
+    smallest_share: Decimal = Decimal("0.1")
+    """Below this share of the holdings it replaces, a snapshot is suspicious."""
+    cash_tolerance: Decimal = Decimal("0.02")
+    """How far, relative to the vanished value, cash may miss it and still explain it."""
+
+
+class CheckPolicy(Record):
+    """How far holdings may miss the provider's own total."""
+
+    relative: Decimal = Decimal("0.005")
+    absolute: Decimal = Decimal(1)

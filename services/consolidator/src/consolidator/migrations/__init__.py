@@ -1,0 +1,1 @@
+"""The schema ``portfolio``: its versions, run by ``python -m persistence.migrate``."""

@@ -1,0 +1,162 @@
+"""The views the gateway reads. All run with the reader's rights: each user sees their own rows only.
+
+Filter by nothing but what you want; ``user_id`` is implied. Numbers are numeric, times timestamptz, ids uuid.
+
+``v_connections``: connection_id, provider, institution, institution_name, external_id, connection_type,
+status (active, stale_cache, broken, revoked, removed; ``active`` where nothing was said), status_reason,
+provider_code, status_at, linked_at, accounts (how many are present), as_of, synced_at (oldest of its
+accounts' snapshots).
+
+``v_accounts``: one row per provider account that is present. account_id, connection_id, provider,
+institution, real_account_id, external_id, name, official_name, type, raw_type, currency, mask, status,
+is_paper, total_amount, total_currency, trading, realtime, holds_securities, as_of, synced_at, version,
+holdings (count), suspect (something newer could not be believed), suspect_reason (``quarantined`` or what
+was missing), counted (whether this source is the one that is summed), counted_account_id, counted_reason,
+stale, needs_decision, connection_status, connection_type.
+
+``v_balances``: account_id, currency, cash, available, buying_power, equity, maintenance_excess,
+margin_loan, as_of, synced_at.
+
+``v_holdings``: the holdings of present provider accounts, apart. account_id, real_account_id, provider,
+instrument_key, currency, ticker, type, name, quantity, price, price_as_of, market_value, cost_basis,
+cash_equivalent, as_of, synced_at, instrument (json in the form of ``contracts.instruments.Instrument``).
+
+``v_positions``: the consolidated rows. position_id, portfolio_id, user_id, instrument_key, currency,
+ticker, type, name, quantity, price, price_as_of, market_value, value_complete, cost_basis,
+cost_basis_complete, provider, account_id, account_ids, position_source (the provider, or ``consolidated``
+for several contributions), position_status (current, stale), stale, as_of (of its oldest contributor),
+last_consolidation_at, trading, realtime (of the contributor that ``account_id`` names), instrument (json),
+contributions (json list in the form of ``contracts.holdings.Contribution``), excluded (json list in the
+form of ``contracts.holdings.Exclusion``). Ask for the last three only where they are shown: what is not
+selected is not computed.
+
+``v_account_checks``: real_account_id, account_id, outcome (ok, break, unknown), reason, counted, expected,
+difference, currency, checked_at.
+
+``v_sync_log``: run_id, connection_id, provider, institution, kind, trigger, status, accounts, holdings,
+provider_calls, cost_amount, cost_currency, started_at, finished_at, error_code, error.
+
+``v_portfolio_versions``: portfolio_id, version (moves when a position changes), positions, changed_at,
+synced_at (of the newest snapshot: clocks move without the version when nothing else changed).
+
+``v_real_accounts``: real_account_id, institution, members (json list of account ids), counted_account_id,
+reason, stale, needs_decision, excluded (json list of [account id, rule]).
+
+``v_identity_evidence``: account_id, other_account_id, verdict (same, different, needs_decision), rule,
+score, reasons (json list).
+"""
+
+_INSTRUMENT = """json_build_object('key', i.key, 'kind', i.kind, 'symbol', i.symbol, 'name', i.name,
+    'currency', i.currency, 'mic', i.mic, 'figi', i.figi, 'figi_share_class', i.figi_share_class,
+    'isin', i.isin, 'cusip', i.cusip, 'provider_security_id', i.provider_security_id,
+    'multiplier', i.multiplier::text, 'option', i.option, 'maturity', i.maturity)"""
+_CURRENT = "s.user_id = {0}.user_id AND s.account_id = {0}.account_id AND s.state = 'current'"
+
+VIEWS: dict[str, tuple[str, str]] = {
+    "v_connections": (
+        "A user's connections and how fresh they are.",
+        """SELECT c.user_id, c.connection_id, c.provider, c.institution, c.institution_name, c.external_id,
+            c.connection_type, coalesce(c.status, 'active') AS status, c.status_reason, c.provider_code,
+            c.status_at, c.linked_at, coalesce(a.accounts, 0) AS accounts, a.as_of, a.synced_at
+        FROM portfolio.connections c
+        LEFT JOIN LATERAL (
+            SELECT count(*) AS accounts, min(s.as_of) AS as_of, min(s.synced_at) AS synced_at
+            FROM portfolio.accounts a
+            LEFT JOIN portfolio.snapshots s ON s.user_id = a.user_id AND s.account_id = a.account_id
+                AND s.state = 'current'
+            WHERE a.user_id = c.user_id AND a.connection_id = c.connection_id AND NOT a.gone) a ON true""",
+    ),
+    "v_accounts": (
+        "Provider accounts that are present, with the real account each belongs to.",
+        """SELECT a.user_id, a.account_id, a.connection_id, a.provider, a.institution, a.real_account_id,
+            a.external_id, a.name, a.official_name, a.type, a.raw_type, a.currency, a.mask, a.status,
+            a.is_paper, a.total_amount, a.total_currency, coalesce(a.trading, false) AS trading,
+            coalesce(a.realtime, false) AS realtime, a.holds_securities, s.as_of, s.synced_at, s.version,
+            s.holdings, (q.version IS NOT NULL OR coalesce(g.version > coalesce(s.version, 0), false)) AS suspect,
+            CASE WHEN q.version IS NOT NULL THEN 'quarantined'
+                WHEN g.version > coalesce(s.version, 0) THEN g.gap END AS suspect_reason,
+            coalesce(r.counted_account_id = a.account_id, false) AS counted, r.counted_account_id,
+            r.reason AS counted_reason, coalesce(r.stale, false) AS stale,
+            coalesce(r.needs_decision, false) AS needs_decision,
+            coalesce(c.status, 'active') AS connection_status, c.connection_type
+        FROM portfolio.accounts a
+        LEFT JOIN portfolio.connections c ON c.user_id = a.user_id AND c.connection_id = a.connection_id
+        LEFT JOIN portfolio.real_accounts r ON r.user_id = a.user_id AND r.real_account_id = a.real_account_id
+        LEFT JOIN portfolio.snapshots s ON s.user_id = a.user_id AND s.account_id = a.account_id
+            AND s.state = 'current'
+        LEFT JOIN portfolio.snapshots q ON q.user_id = a.user_id AND q.account_id = a.account_id
+            AND q.state = 'quarantined'
+        LEFT JOIN portfolio.snapshots g ON g.user_id = a.user_id AND g.account_id = a.account_id
+            AND g.state = 'incomplete'
+        WHERE NOT a.gone""",
+    ),
+    "v_balances": (
+        "Balances of present accounts per currency.",
+        """SELECT b.user_id, b.account_id, b.currency, b.cash, b.available, b.buying_power, b.equity,
+            b.maintenance_excess, b.margin_loan, h.as_of, h.synced_at
+        FROM portfolio.balances b
+        JOIN portfolio.accounts a ON a.user_id = b.user_id AND a.account_id = b.account_id AND NOT a.gone
+        JOIN portfolio.balance_snapshots h ON h.user_id = b.user_id AND h.account_id = b.account_id""",
+    ),
+    "v_holdings": (
+        "Holdings of present provider accounts, each apart.",
+        f"""SELECT h.user_id, h.account_id, a.real_account_id, a.provider, i.key AS instrument_key, h.currency,
+            i.symbol AS ticker, i.kind AS type, i.name, h.quantity, h.price, h.price_as_of, h.market_value,
+            h.cost_basis, h.cash_equivalent, s.as_of, s.synced_at, {_INSTRUMENT} AS instrument
+        FROM portfolio.holdings h
+        JOIN portfolio.accounts a ON a.user_id = h.user_id AND a.account_id = h.account_id AND NOT a.gone
+        JOIN portfolio.snapshots s ON {_CURRENT.format("h")}
+        JOIN portfolio.instruments i ON i.instrument_id = h.instrument_id""",  # noqa: S608  constants of this module
+    ),
+    "v_positions": (
+        "Consolidated positions.",
+        f"""SELECT p.user_id, p.position_id, p.portfolio_id, p.instrument_key, p.currency, p.ticker, p.type,
+            i.name, p.quantity, p.price, p.price_as_of, p.market_value, p.value_complete, p.cost_basis,
+            p.cost_basis_complete, p.provider, p.account_id, p.account_ids, p.position_source,
+            p.position_status, p.position_status = 'stale' AS stale,
+            (SELECT min(s.as_of) FROM portfolio.snapshots s WHERE s.user_id = p.user_id
+                AND s.account_id = ANY (p.account_ids) AND s.state = 'current') AS as_of,
+            p.last_consolidation_at, coalesce(a.trading, false) AS trading,
+            coalesce(a.realtime, false) AS realtime, {_INSTRUMENT} AS instrument,
+            (SELECT json_agg(json_build_object('real_account_id', c.part->>'real_account_id',
+                    'account_id', c.part->>'account_id', 'provider', c.part->>'provider',
+                    'quantity', c.part->>'quantity', 'market_value', c.part->>'market_value',
+                    'cost_basis', c.part->>'cost_basis', 'as_of', s.as_of, 'version', s.version)
+                    ORDER BY c.place)
+                FROM json_array_elements(p.contributions) WITH ORDINALITY AS c(part, place)
+                JOIN portfolio.snapshots s ON s.user_id = p.user_id
+                    AND s.account_id = (c.part->>'account_id')::uuid AND s.state = 'current') AS contributions,
+            p.excluded
+        FROM portfolio.positions p
+        JOIN portfolio.instruments i ON i.instrument_id = p.instrument_id
+        LEFT JOIN portfolio.accounts a ON a.user_id = p.user_id AND a.account_id = p.account_id""",  # noqa: S608  constants of this module
+    ),
+    "v_account_checks": (
+        "The conservation check of each real account.",
+        """SELECT user_id, real_account_id, account_id, outcome, reason, counted, expected, difference, currency,
+            checked_at FROM portfolio.account_checks""",
+    ),
+    "v_sync_log": (
+        "Sync runs.",
+        """SELECT user_id, run_id, connection_id, provider, institution, kind, trigger, status, accounts,
+            holdings, provider_calls, cost_amount, cost_currency, started_at, finished_at, error_code, error
+        FROM portfolio.sync_log""",
+    ),
+    "v_portfolio_versions": (
+        "How often each portfolio changed, and how fresh it is.",
+        """SELECT v.user_id, v.portfolio_id, v.version, v.positions, v.changed_at,
+            (SELECT max(s.synced_at) FROM portfolio.snapshots s WHERE s.user_id = v.user_id
+                AND s.state = 'current') AS synced_at
+        FROM portfolio.portfolio_versions v""",
+    ),
+    "v_real_accounts": (
+        "Real accounts and the source that is counted for each.",
+        """SELECT user_id, real_account_id, institution, members, counted_account_id, reason,
+            stale, needs_decision, excluded, changed_at FROM portfolio.real_accounts""",
+    ),
+    "v_identity_evidence": (
+        "Pairs of accounts that were compared.",
+        """SELECT user_id, account_id, other_account_id, verdict, rule, score, reasons
+        FROM portfolio.identity_evidence""",
+    ),
+}

@@ -1,0 +1,87 @@
+"""Positions: which stored rows differ from the ones that were concluded, told by a digest per row."""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import msgspec
+
+from consolidator.domain.consolidate import Consolidated, Slot
+from consolidator.store.arrays import Row, time
+from contracts.ids import position_id
+from persistence.database import Connection as Session
+
+DIGESTS = """SELECT user_id, portfolio_id::text, instrument_key, currency, digest
+    FROM portfolio.positions WHERE user_id = ANY (%s)"""
+_ENCODER = msgspec.json.Encoder(decimal_format="string")
+_MSGPACK = msgspec.msgpack.Encoder()
+
+Digests = dict[Slot, int]
+
+
+async def load_digests(conn: Session, portfolios: dict[str, str]) -> dict[str, Digests]:
+    """The digest of every stored position of these users' portfolios (user → portfolio)."""
+    digests: dict[str, Digests] = {user: {} for user in portfolios}
+    rows = await (await conn.execute(DIGESTS, (sorted(portfolios),))).fetchall()
+    for user, portfolio, key, currency, digest in rows:
+        if portfolios[user] == portfolio:
+            digests[user][key, currency] = digest
+    return digests
+
+
+@dataclass(frozen=True, slots=True)
+class PositionChanges:
+    """Rows of one portfolio to insert, to overwrite and to delete."""
+
+    new: list[Row]
+    changed: list[Row]
+    gone: list[Row]
+
+    def __bool__(self) -> bool:
+        return bool(self.new or self.changed or self.gone)
+
+
+def compare(
+    user_id: str, portfolio_id: str, stored: Digests, concluded: dict[Slot, Consolidated]
+) -> PositionChanges:
+    """What must be written so that the stored positions are the concluded ones."""
+    changes = PositionChanges([], [], [])
+    for slot, position in concluded.items():
+        cells = _cells(position)
+        digest = _digest(cells)
+        was = stored.get(slot)
+        if was is None:
+            changes.new.append(
+                (user_id, portfolio_id, *slot, *cells, str(digest), position_id(portfolio_id, *slot))
+            )
+        elif was != digest:
+            changes.changed.append((user_id, portfolio_id, *slot, *cells, str(digest)))
+    changes.gone.extend([(user_id, portfolio_id, *slot) for slot in stored if slot not in concluded])
+    return changes
+
+
+def _digest(cells: Row) -> int:
+    digest = blake2b(_MSGPACK.encode(cells), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
+def _cells(one: Consolidated) -> Row:
+    parts = one.contributions
+    return (
+        one.ref.instrument_id,
+        one.ref.ticker,
+        one.ref.kind,
+        str(one.quantity),
+        None if one.price is None else str(one.price),
+        time(one.price_as_of),
+        None if one.market_value is None else str(one.market_value),
+        "t" if one.value_complete else "f",
+        None if one.cost_basis is None else str(one.cost_basis),
+        "t" if one.cost_basis_complete else "f",
+        one.provider,
+        one.account_id,
+        "{" + ",".join([part.account_id for part in parts]) + "}",
+        one.provider if len(parts) == 1 else "consolidated",
+        "stale" if one.stale else "current",
+        _ENCODER.encode(parts).decode(),
+        _ENCODER.encode(one.excluded).decode() if one.excluded else "[]",
+    )

@@ -1,0 +1,224 @@
+"""How values become rows of text."""
+
+from typing import Any
+
+import msgspec
+
+from consolidator.domain.checks import Check
+from consolidator.domain.identity import Link
+from consolidator.domain.values import (
+    Account,
+    BalanceSheet,
+    Connection,
+    Held,
+    InstrumentRef,
+    Line,
+    RealAccount,
+    Sight,
+)
+from consolidator.store.arrays import Cell, Row, integer, number, time, truth
+from contracts.accounts import Balance, ProviderAccount
+from contracts.instruments import Instrument
+
+_ENCODER = msgspec.json.Encoder(decimal_format="string")
+
+
+def json_text(value: Any) -> str:
+    """A value as JSON text; equal values give equal text."""
+    return _ENCODER.encode(value).decode()
+
+
+def connection_row(user_id: str, one: Connection) -> Row:
+    """A row of ``connections``."""
+    mark = one.status
+    status: tuple[Cell, ...] = (None,) * 6
+    if mark is not None:
+        status = (
+            mark.status.value,
+            str(mark.version),
+            str(mark.rank),
+            time(mark.at),
+            mark.reason,
+            mark.provider_code,
+        )
+    return (
+        user_id,
+        one.connection_id,
+        one.provider,
+        one.institution,
+        one.institution_name,
+        one.external_id,
+        one.connection_type,
+        *status,
+        time(one.linked_at),
+        str(one.linked_version),
+        str(one.accounts_version),
+    )
+
+
+def account_row(user_id: str, one: Account) -> Row:
+    """A row of ``accounts``; an account without a real account is gone."""
+    return (
+        user_id,
+        one.account_id,
+        one.connection_id,
+        one.provider,
+        one.institution,
+        one.real_account_id,
+        *_listed(one.listed),
+        str(one.listed_version),
+        time(one.listed_at),
+        truth(one.real_account_id is None),
+    )
+
+
+def _listed(listed: ProviderAccount | None) -> Row:
+    if listed is None:
+        return (None,) * 16
+    return (
+        listed.external_id,
+        listed.name,
+        listed.official_name,
+        listed.type.value,
+        listed.raw_type,
+        listed.currency,
+        listed.mask,
+        listed.status.value,
+        truth(listed.is_paper),
+        listed.stable_id,
+        *((str(listed.total.amount), listed.total.currency) if listed.total else (None, None)),
+        truth(listed.capabilities.trading),
+        truth(listed.capabilities.realtime),
+        time(listed.holdings_as_of),
+        truth(listed.holds_securities),
+    )
+
+
+def snapshot_rows(user_id: str, account_id: str, held: Held) -> dict[str, Row]:
+    """The rows of ``snapshots`` of one account, by state."""
+    rows: dict[str, Row] = {}
+    if held.current is not None:
+        rows["current"] = (user_id, account_id, "current", *_sight(held.current), None)
+    if held.quarantine is not None:
+        sight = held.quarantine.sight
+        payload = json_text(sight.lines or ())
+        first = time(held.quarantine.first_synced_at)
+        rows["quarantined"] = (user_id, account_id, "quarantined", *_sight(sight, first), payload)
+    if held.gap is not None:
+        empty: Row = (None,) * 5
+        gap = (user_id, account_id, "incomplete", str(held.gap.version), *empty, "f", held.gap.reason, *empty)
+        rows["incomplete"] = gap
+    return rows
+
+
+def _sight(one: Sight, first_synced_at: Cell = None) -> Row:
+    return (
+        str(one.version),
+        str(one.base_version),
+        one.content_hash,
+        time(one.as_of),
+        time(one.synced_at),
+        first_synced_at,
+        "t",
+        None,
+        str(one.holdings),
+        str(one.worth.value),
+        one.worth.currency,
+        str(one.worth.unpriced),
+    )
+
+
+def holding_row(user_id: str, account_id: str, line: Line) -> Row:
+    """A row of ``holdings``."""
+    return (
+        user_id,
+        account_id,
+        line.ref.instrument_id,
+        line.currency,
+        str(line.quantity),
+        None if line.price is None else str(line.price),
+        None if line.market_value is None else str(line.market_value),
+        None if line.cost_basis is None else str(line.cost_basis),
+        time(line.price_as_of),
+        "t" if line.cash_equivalent else "f",
+    )
+
+
+def instrument_row(ref: InstrumentRef, one: Instrument) -> Row:
+    """A row of ``instruments``."""
+    return (
+        ref.instrument_id,
+        one.key,
+        one.kind.value,
+        one.symbol,
+        one.name,
+        one.currency,
+        one.mic,
+        one.figi,
+        one.figi_share_class,
+        one.isin,
+        one.cusip,
+        one.provider_security_id,
+        number(one.multiplier),
+        json_text(one.option) if one.option else None,
+        one.maturity.isoformat() if one.maturity else None,
+        ref.figi,
+    )
+
+
+def balance_row(user_id: str, account_id: str, one: Balance) -> Row:
+    """A row of ``balances``."""
+    amounts = (
+        one.cash,
+        one.available,
+        one.buying_power,
+        one.equity,
+        one.maintenance_excess,
+        one.margin_loan,
+    )
+    return (user_id, account_id, one.currency, *map(number, amounts))
+
+
+def balance_snapshot_row(user_id: str, account_id: str, one: BalanceSheet) -> Row:
+    """A row of ``balance_snapshots``."""
+    return (user_id, account_id, str(one.version), one.content_hash, time(one.as_of), time(one.synced_at))
+
+
+def real_account_row(user_id: str, one: RealAccount) -> Row:
+    """A row of ``real_accounts``."""
+    return (
+        user_id,
+        one.real_account_id,
+        one.institution,
+        json_text(one.members),
+        one.counted_account_id,
+        one.reason,
+        truth(one.stale),
+        truth(one.needs_decision),
+        json_text(one.excluded),
+    )
+
+
+def link_row(user_id: str, one: Link) -> Row:
+    """A row of ``identity_evidence``."""
+    return (user_id, *one.accounts, one.verdict.value, one.rule, str(one.score), json_text(one.reasons))
+
+
+def check_row(user_id: str, real_account_id: str, one: Check) -> Row:
+    """A row of ``account_checks``."""
+    return (
+        user_id,
+        real_account_id,
+        one.account_id,
+        one.outcome,
+        one.reason,
+        number(one.counted),
+        number(one.expected),
+        number(one.difference),
+        one.currency,
+    )
+
+
+def version_row(user_id: str, portfolio_id: str, version: int, positions: int) -> Row:
+    """A row of ``portfolio_versions``."""
+    return (user_id, portfolio_id, integer(version), integer(positions))

@@ -1,0 +1,136 @@
+"""Writing back what changed in the books of a batch: a few wide statements, in one pipeline."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from consolidator.book import Book, changed, vanished
+from consolidator.domain.values import Held, InstrumentRef
+from consolidator.store import rows, tables
+from consolidator.store.arrays import Row
+from consolidator.store.holdings import HoldingChanges
+from consolidator.store.positions import PositionChanges
+from consolidator.store.table import Table
+from contracts.ids import portfolio_id
+from contracts.instruments import Instrument
+from persistence.database import Connection as Session
+
+EMPTY = Held()
+Statement = tuple[str, list[str]]
+
+
+class Changes:
+    """Everything a batch writes: rows by table and by verb."""
+
+    def __init__(self) -> None:
+        self._statements: dict[tuple[str, str], tuple[Table, list[Row]]] = {}
+        self.holdings = HoldingChanges()
+        self.quarantined: set[str] = set()
+
+    def put(self, verb: str, table: Table, new: Iterable[Row]) -> None:
+        """Add rows; ``verb`` is insert, upsert, ignore or delete."""
+        _, collected = self._statements.setdefault((verb, table.name), (table, []))
+        collected.extend(new)
+
+    def statements(self, at: str) -> list[Statement]:
+        """The statements with their parameters, deletions first."""
+        self.put("delete", tables.HOLDINGS, self.holdings.gone)
+        self.put("update", tables.HOLDINGS, self.holdings.changed)
+        self.put("insert", tables.HOLDINGS, self.holdings.new)
+        ordered = sorted(self._statements.items(), key=lambda item: item[0][0] != "delete")
+        return [_statement(verb, table, found, at) for (verb, _), (table, found) in ordered if found]
+
+    def instruments_used(self) -> set[str]:
+        """The instruments that rows of this batch refer to."""
+        return self.holdings.instruments | self.quarantined
+
+    def instruments(self, missing: list[tuple[InstrumentRef, Instrument]]) -> None:
+        """Add the instruments that may not be stored yet."""
+        self.put("ignore", tables.INSTRUMENTS, [rows.instrument_row(ref, one) for ref, one in missing])
+
+    def book(self, before: Book, after: Book) -> None:
+        """Add what differs between a user's book as loaded and as it is now, positions left out."""
+        user = after.user_id
+        self._upserts(user, tables.CONNECTIONS, before.connections, after.connections, rows.connection_row)
+        self._upserts(user, tables.ACCOUNTS, before.accounts, after.accounts, rows.account_row)
+        self._upserts(
+            user, tables.REAL_ACCOUNTS, before.real_accounts, after.real_accounts, rows.real_account_row
+        )
+        self._upserts(user, tables.EVIDENCE, before.links, after.links, rows.link_row)
+        gone_accounts = [
+            (user, one.real_account_id) for one in vanished(before.real_accounts, after.real_accounts)
+        ]
+        self.put("delete", tables.REAL_ACCOUNTS, gone_accounts)
+        self.put(
+            "delete", tables.EVIDENCE, [(user, *one.accounts) for one in vanished(before.links, after.links)]
+        )
+        self._checks(before, after)
+        self._snapshots(before, after)
+        self._balances(before, after)
+
+    def positions(self, user: str, found: PositionChanges, version: int, count: int) -> None:
+        """Add a portfolio's changed positions and its new version."""
+        self.put("delete", tables.POSITIONS, found.gone)
+        self.put("update", tables.CHANGED_POSITIONS, found.changed)
+        self.put("insert", tables.POSITIONS, found.new)
+        self.put("upsert", tables.VERSIONS, [rows.version_row(user, portfolio_id(user), version, count)])
+
+    def _upserts(
+        self,
+        user: str,
+        table: Table,
+        before: dict[Any, Any],
+        after: dict[Any, Any],
+        row: Callable[[str, Any], Row],
+    ) -> None:
+        self.put("upsert", table, [row(user, value) for value in changed(before, after)])
+
+    def _checks(self, before: Book, after: Book) -> None:
+        user = after.user_id
+        written = [
+            rows.check_row(user, real_account_id, check)
+            for real_account_id, check in after.checks.items()
+            if before.checks.get(real_account_id) != check
+        ]
+        self.put("upsert", tables.CHECKS, written)
+        self.put("delete", tables.CHECKS, [(user, one) for one in before.checks if one not in after.checks])
+
+    def _snapshots(self, before: Book, after: Book) -> None:
+        for account_id, held in after.held.items():
+            was = before.held.get(account_id, EMPTY)
+            if held is was:
+                continue
+            old = rows.snapshot_rows(after.user_id, account_id, was)
+            new = rows.snapshot_rows(after.user_id, account_id, held)
+            self.put("upsert", tables.SNAPSHOTS, [row for state, row in new.items() if old.get(state) != row])
+            self.put("delete", tables.SNAPSHOTS, [row[:3] for state, row in old.items() if state not in new])
+            self.holdings.add(after.user_id, account_id, was, held)
+            if held.quarantine is not None:
+                self.quarantined |= {line.ref.instrument_id for line in held.quarantine.sight.lines or ()}
+
+    def _balances(self, before: Book, after: Book) -> None:
+        user = after.user_id
+        for account_id, sheet in after.sheets.items():
+            was = before.sheets.get(account_id)
+            if was == sheet:
+                continue
+            self.put("upsert", tables.BALANCE_SNAPSHOTS, [rows.balance_snapshot_row(user, account_id, sheet)])
+            if sheet.balances is None:
+                continue
+            self.put(
+                "insert", tables.BALANCES, [rows.balance_row(user, account_id, one) for one in sheet.balances]
+            )
+            if was is not None:
+                self.put("delete", tables.BALANCES_OF, [(user, account_id)])
+
+
+async def write(conn: Session, statements: list[Statement]) -> None:
+    """Send all statements; inside a pipeline, without waiting in between."""
+    for statement, parameters in statements:
+        await conn.execute(statement, parameters)
+
+
+def _statement(verb: str, table: Table, found: list[Row], at: str) -> Statement:
+    if verb == "delete":
+        return table.delete, table.key_parameters(found)
+    statement: str = getattr(table, verb)
+    return statement, table.parameters(found, at)

@@ -1,0 +1,218 @@
+"""Messages for tests, made from a few words, and the whole schema as comparable text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from consolidator import conclude
+from consolidator.book import Book
+from consolidator.catalogue import Catalogue
+from consolidator.domain.consolidate import Consolidated, Slot
+from consolidator.handlers import HANDLERS
+from consolidator.rules import DEFAULT_RULES, Rules
+from contracts import ids
+from contracts.accounts import (
+    AccountsSnapshot,
+    AccountType,
+    Balance,
+    BalancesSnapshot,
+    Capabilities,
+    ProviderAccount,
+)
+from contracts.clocks import Clocks
+from contracts.envelope import Received, decode, encode
+from contracts.holdings import Holding, HoldingsSnapshot, content_hash
+from contracts.instruments import Instrument, InstrumentKind, cash_key
+from contracts.messages import ConnectionLinked, ConnectionStatusChanged, Message
+from contracts.money import Money, product
+from contracts.statuses import ConnectionStatus
+from persistence.database import Database
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+"""When everything in tests happens: the start of ``FakeClock``."""
+TABLES = (
+    "connections",
+    "accounts",
+    "snapshots",
+    "instruments",
+    "holdings",
+    "balances",
+    "balance_snapshots",
+    "real_accounts",
+    "identity_evidence",
+    "account_checks",
+    "positions",
+    "transactions",
+    "orders",
+    "sync_log",
+)
+STAMPS = ("updated_at", "changed_at", "checked_at", "last_consolidation_at")
+
+
+def stock(
+    key: str, quantity: str | int, price: str | int | None = 10, cost: str | int | None = None, **more: Any
+) -> Holding:
+    """So many shares, priced in dollars; without a price it has no value."""
+    count = Decimal(quantity)
+    each = None if price is None else Decimal(price)
+    instrument = Instrument(key=key, kind=InstrumentKind.STOCK, symbol=key, currency="USD", **more)
+    return Holding(
+        instrument=instrument,
+        quantity=count,
+        currency="USD",
+        price=each,
+        market_value=None if each is None else product(each, count),
+        cost_basis=None if cost is None else Decimal(cost),
+    )
+
+
+def cash(amount: str | int, currency: str = "USD") -> Holding:
+    """Cash as a holding."""
+    value = Decimal(amount)
+    instrument = Instrument(
+        key=cash_key(currency), kind=InstrumentKind.CASH, symbol=currency, currency=currency
+    )
+    return Holding(
+        instrument=instrument, quantity=value, currency=currency, price=Decimal(1), market_value=value
+    )
+
+
+@dataclass(frozen=True)
+class Link:
+    """A connection of a user, and what it can say."""
+
+    provider: str
+    institution: str
+    name: str = "1"
+    user: str = "user-1"
+
+    @property
+    def connection_id(self) -> str:
+        """Our id of it."""
+        return ids.connection_id(self.provider, self.user, f"{self.institution}-{self.name}")
+
+    def account_id(self, account: str) -> str:
+        """Our id of one of its accounts."""
+        return ids.account_id(self.provider, self.user, f"{self.institution}-{self.name}-{account}")
+
+    def linked(self, version: int = 1) -> ConnectionLinked:
+        """It was linked."""
+        return ConnectionLinked(
+            user_id=self.user,
+            provider=self.provider,
+            connection_id=self.connection_id,
+            external_id=f"{self.institution}-{self.name}",
+            institution=self.institution,
+            institution_name=self.institution.title(),
+            connection_type="trade",
+            link_session_id=None,
+            linked_at=NOW,
+            version=version,
+        )
+
+    def is_now(self, status: ConnectionStatus, version: int) -> ConnectionStatusChanged:
+        """Its status changed."""
+        return ConnectionStatusChanged(
+            user_id=self.user,
+            provider=self.provider,
+            connection_id=self.connection_id,
+            status=status,
+            reason="test",
+            provider_code=None,
+            changed_at=NOW,
+            version=version,
+        )
+
+    def account(self, name: str = "a", **more: Any) -> ProviderAccount:
+        """One of its accounts; ``total`` may be given as a number of dollars."""
+        if (total := more.pop("total", None)) is not None:
+            more["total"] = Money(amount=Decimal(total), currency="USD")
+        more.setdefault("type", AccountType.BROKERAGE)
+        return ProviderAccount(
+            account_id=self.account_id(name),
+            external_id=f"{self.institution}-{self.name}-{name}",
+            name=name,
+            raw_type=None,
+            currency="USD",
+            capabilities=Capabilities(trading=True, realtime=True),
+            **more,
+        )
+
+    def lists(
+        self, *accounts: ProviderAccount, version: int = 1, complete: bool = True, **clocks: Any
+    ) -> AccountsSnapshot:
+        """These are its accounts."""
+        return AccountsSnapshot(accounts=list(accounts), **self._snapshot(version, complete, clocks))
+
+    def holds(
+        self, *holdings: Holding, account: str = "a", version: int = 1, complete: bool = True, **clocks: Any
+    ) -> HoldingsSnapshot:
+        """An account of it holds this."""
+        return HoldingsSnapshot(
+            account_id=self.account_id(account),
+            holdings=list(holdings),
+            content_hash=content_hash(list(holdings)),
+            **self._snapshot(version, complete, clocks),
+        )
+
+    def has(
+        self, *balances: Balance, account: str = "a", version: int = 1, complete: bool = True, **clocks: Any
+    ) -> BalancesSnapshot:
+        """An account of it has these balances."""
+        snapshot = self._snapshot(version, complete, clocks)
+        return BalancesSnapshot(account_id=self.account_id(account), balances=list(balances), **snapshot)
+
+    def _snapshot(self, version: int, complete: bool, clocks: dict[str, Any]) -> dict[str, Any]:
+        moved = NOW + timedelta(seconds=version)
+        given = {"as_of": moved, "synced_at": moved} | clocks
+        return {
+            "user_id": self.user,
+            "provider": self.provider,
+            "connection_id": self.connection_id,
+            "institution": self.institution,
+            "clocks": Clocks(version=version, **given),
+            "complete": complete,
+            "gap": None if complete else "page 2 failed",
+        }
+
+
+def received(message: Message) -> Received:
+    """The message after a journey over the wire."""
+    return decode(encode(message, source="test", time=NOW)[1])
+
+
+def fold(
+    messages: Sequence[Message],
+    rules: Rules = DEFAULT_RULES,
+    now: datetime = NOW,
+    *,
+    batch: int = 1,
+    book: Book | None = None,
+) -> Book:
+    """The book of one user after these messages, without a database; concluded after every ``batch``."""
+    book, catalogue = book or Book("user-1"), Catalogue()
+    for start in range(0, max(len(messages), 1), batch):
+        before = book.copy()
+        for message in messages[start : start + batch]:
+            HANDLERS[type(message)](message, book, catalogue, rules)
+        conclude.conclude(before, book, rules, now)
+    return book
+
+
+def positions_of(book: Book, rules: Rules = DEFAULT_RULES) -> dict[Slot, Consolidated]:
+    """What the book amounts to."""
+    return conclude.positions(book, rules)
+
+
+async def dump(database: Database) -> dict[str, list[str]]:
+    """Every row of the schema as text, the moments of writing left out, sorted."""
+    stamps = " - ".join(["to_jsonb(t)", *(f"'{stamp}'" for stamp in STAMPS)])
+    found = {}
+    async with database.transaction() as conn:
+        for table in TABLES:
+            query = f'SELECT ({stamps})::text COLLATE "C" FROM portfolio.{table} t ORDER BY 1'  # noqa: S608  our names
+            rows = await (await conn.execute(query)).fetchall()  # type: ignore[call-overload]  # not a literal
+            found[table] = [row[0] for row in rows]
+    return found

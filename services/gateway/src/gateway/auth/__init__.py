@@ -1,0 +1,1 @@
+"""Who calls: bearer tokens of users, checked against a development secret or an OIDC issuer."""

@@ -1,0 +1,1 @@
+"""Linking: the sessions in which users grant access."""

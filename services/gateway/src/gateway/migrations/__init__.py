@@ -1,0 +1,1 @@
+"""The schema ``gateway``: its versions, run by ``python -m persistence.migrate``."""

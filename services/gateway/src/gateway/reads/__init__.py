@@ -1,0 +1,1 @@
+"""Reads: straight SQL over the published views, answered as the JSON text that PostgreSQL makes."""

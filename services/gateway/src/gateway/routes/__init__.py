@@ -1,0 +1,1 @@
+"""The routes: thin, each says what it takes and answers."""

@@ -1,0 +1,1 @@
+"""Link-time routing: which provider links an institution, and why. Pure."""

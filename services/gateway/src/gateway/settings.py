@@ -1,0 +1,170 @@
+"""The gateway's settings."""
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from gateway.redirects import RedirectRefusedError, parse
+from service_kit.settings import ServiceSettings
+
+_SLUG = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_INTERNAL_URL = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?/?")
+_ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d{1,5})?")
+
+
+class GatewaySettings(ServiceSettings):
+    """Variables of the gateway. Either ``JWT_SECRET`` (development) or ``OIDC_ISSUER`` decides who may come in."""
+
+    port: Annotated[
+        int, Field(validation_alias="PORT", ge=0, le=65535, description="Port the HTTP server listens on.")
+    ] = 8080
+    database_url: Annotated[
+        SecretStr,
+        Field(validation_alias="DATABASE_URL", description="PostgreSQL, as the role onefolio_gateway."),
+    ]
+    database_pool: Annotated[
+        int,
+        Field(validation_alias="DATABASE_POOL", ge=2, le=100, description="Largest number of connections."),
+    ] = 10
+    amqp_url: Annotated[
+        SecretStr, Field(validation_alias="AMQP_URL", description="RabbitMQ, 3.10 or newer, with its vhost.")
+    ]
+    connectors: Annotated[
+        dict[str, str],
+        Field(
+            validation_alias="CONNECTOR_URLS",
+            min_length=1,
+            description="Internal URL of each provider's connector, as provider=url,provider=url.",
+        ),
+    ]
+    jwt_secret: Annotated[
+        SecretStr | None,
+        Field(
+            validation_alias="JWT_SECRET",
+            min_length=32,
+            description="Development only: shared secret that signs user tokens (HS256).",
+        ),
+    ] = None
+    jwt_audience: Annotated[
+        str, Field(validation_alias="JWT_AUDIENCE", description="Audience every user token must name.")
+    ] = "onefolio"
+    oidc_issuer: Annotated[
+        str | None,
+        Field(
+            validation_alias="OIDC_ISSUER", description="Issuer of user tokens, exactly as its tokens say."
+        ),
+    ] = None
+    oidc_jwks_url: Annotated[
+        str | None,
+        Field(
+            validation_alias="OIDC_JWKS_URL",
+            description="The issuer's keys; by default <issuer>/.well-known/jwks.json.",
+        ),
+    ] = None
+    enable_snaptrade: Annotated[
+        bool, Field(validation_alias="ENABLE_SNAPTRADE", description="Offer SnapTrade for new links.")
+    ] = True
+    snaptrade_admin_only: Annotated[
+        bool,
+        Field(validation_alias="SNAPTRADE_ADMIN_ONLY", description="Offer SnapTrade to admins alone."),
+    ] = False
+    enable_plaid: Annotated[
+        bool, Field(validation_alias="ENABLE_PLAID", description="Offer Plaid for new links.")
+    ] = True
+    redirect_allow_list: Annotated[
+        tuple[str, ...],
+        Field(
+            validation_alias="LINK_REDIRECT_ALLOW_LIST",
+            description="Addresses a user may be sent back to after linking; exact match, query excepted.",
+        ),
+    ] = ()
+    link_ttl_seconds: Annotated[
+        int,
+        Field(
+            validation_alias="LINK_TTL_SECONDS",
+            ge=60,
+            le=86400,
+            description="How long a link session may be completed after it began.",
+        ),
+    ] = 1800
+    cors_origins: Annotated[
+        tuple[str, ...],
+        Field(
+            validation_alias="CORS_ORIGINS", description="Exact origins of browsers that may call the API."
+        ),
+    ] = ()
+
+    @field_validator("connectors", mode="before")
+    @classmethod
+    def _pairs(cls, value: Any) -> Any:
+        if not isinstance(value, str) or value.startswith("{"):
+            return value
+        pairs = [part.strip().partition("=") for part in value.split(",") if part.strip()]
+        return {provider.strip(): url.strip() for provider, _, url in pairs}
+
+    @field_validator("connectors")
+    @classmethod
+    def _each_connector(cls, value: dict[str, str]) -> dict[str, str]:
+        for provider, url in value.items():
+            if not _SLUG.fullmatch(provider) or not _INTERNAL_URL.fullmatch(url):
+                raise ValueError("must be provider=url pairs such as plaid=http://plaid-connector:8000")
+        return value
+
+    @field_validator("redirect_allow_list")
+    @classmethod
+    def _each_redirect(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for address in value:
+            try:
+                parse(address)
+            except RedirectRefusedError as error:
+                raise ValueError(f"holds an address that can never match: {error}") from error
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _each_origin(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_ORIGIN.fullmatch(origin) for origin in value):
+            raise ValueError("must be exact origins such as https://app.example.com, without a path")
+        return value
+
+    @field_validator("oidc_issuer", "oidc_jwks_url")
+    @classmethod
+    def _issuer_is_https(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"https://[^/@\s]+|http://(localhost|127\.0\.0\.1)[:/]", value):
+            raise ValueError("must be an https address (http on loopback alone)")
+        return value
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        if (self.jwt_secret is None) == (self.oidc_issuer is None):
+            raise ValueError("exactly one of JWT_SECRET and OIDC_ISSUER must be set")
+        if self.production and self.jwt_secret is not None:
+            raise ValueError("JWT_SECRET is for development; production needs OIDC_ISSUER")
+        return self
+
+    @property
+    def link_ttl(self) -> timedelta:
+        """How long a link session may be completed after it began."""
+        return timedelta(seconds=self.link_ttl_seconds)
+
+    @property
+    def jwks_url(self) -> str:
+        """Where the issuer publishes its keys."""
+        return self.oidc_jwks_url or f"{(self.oidc_issuer or '').rstrip('/')}/.well-known/jwks.json"
+
+    @property
+    def enabled_providers(self) -> frozenset[str]:
+        """Providers that have a connector and are not switched off."""
+        off = {
+            name
+            for name, on in (("snaptrade", self.enable_snaptrade), ("plaid", self.enable_plaid))
+            if not on
+        }
+        return frozenset(self.connectors) - off
+
+    @property
+    def admin_only_providers(self) -> frozenset[str]:
+        """Providers that serve admins alone."""
+        return frozenset({"snaptrade"}) if self.snaptrade_admin_only else frozenset()

@@ -1,0 +1,1 @@
+"""The letter box: takes the providers' webhooks in."""
