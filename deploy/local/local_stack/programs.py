@@ -1,0 +1,165 @@
+"""Which programs make up a stack, and the environment each one gets: only what it needs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from local_stack.state import State
+
+
+class Servers(NamedTuple):
+    """Where PostgreSQL (per login role) and RabbitMQ answer."""
+
+    database: Mapping[str, str]
+    amqp: str
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One process: its name, its Python module, its environment and where it says that it is ready."""
+
+    name: str
+    module: str
+    environment: Mapping[str, str]
+    ready_url: str
+
+
+SANDBOX_SNAPTRADE_ID = "ONEFOLIO-SANDBOX"
+SANDBOX_PLAID_ID = "onefolio-sandbox"
+
+
+def programs(state: State, servers: Servers, given: Mapping[str, str], *, sandbox: bool) -> list[Program]:
+    """The programs of a stack, in starting order; ``given`` is the environment of whoever starts it.
+
+    With ``sandbox`` both connectors talk to the provider sandbox; otherwise to the providers that ``given``
+    has keys for.
+    """
+    environment = _connectors(state, servers, given, sandbox=sandbox)
+    shared = _shared(state, given)
+    found = [
+        _program(state, "webhooks", shared | _webhooks(servers, environment)),
+        _program(
+            state,
+            "consolidator",
+            shared | _servers(servers, "onefolio_consolidator") | _passed(given, "SOURCE_", "QUARANTINE_"),
+        ),
+        *(_program(state, name, shared | settings) for name, settings in environment.items()),
+        _program(state, "gateway", shared | _gateway(state, servers, given, environment)),
+    ]
+    return ([_sandbox(state, given)] if sandbox else []) + found
+
+
+def _program(state: State, name: str, environment: Mapping[str, str]) -> Program:
+    port = str(state.ports[name])
+    return Program(
+        name=name,
+        module=name.replace("-", "_"),
+        environment={**environment, "PORT": port},
+        ready_url=f"{state.url(name)}/readyz",
+    )
+
+
+def _shared(state: State, given: Mapping[str, str]) -> dict[str, str]:
+    return {
+        "SERVICE_AUTH_SECRET": state.secrets["service_auth"],
+        "LOG_LEVEL": given.get("LOG_LEVEL", "INFO"),
+        "BIND_HOST": given.get("BIND_HOST", "127.0.0.1"),
+        "ONEFOLIO_ENVIRONMENT": given.get("ONEFOLIO_ENVIRONMENT", "development"),
+    }
+
+
+def _servers(servers: Servers, role: str) -> dict[str, str]:
+    return {"DATABASE_URL": servers.database[role], "AMQP_URL": servers.amqp}
+
+
+def _gateway(
+    state: State, servers: Servers, given: Mapping[str, str], connectors: Mapping[str, Mapping[str, str]]
+) -> dict[str, str]:
+    urls = {name.removesuffix("-connector"): state.url(name) for name in connectors}
+    user_tokens = _passed(given, "OIDC_") or {"JWT_SECRET": state.secrets["jwt"]}
+    return {
+        **_servers(servers, "onefolio_gateway"),
+        "CONNECTOR_URLS": ",".join(f"{provider}={url}" for provider, url in urls.items()),
+        "LINK_REDIRECT_ALLOW_LIST": given.get("LINK_REDIRECT_ALLOW_LIST", "http://127.0.0.1/linked"),
+        **user_tokens,
+        **_passed(given, "ENABLE_", "SNAPTRADE_ADMIN_ONLY", "CORS_", "LINK_", "JWT_AUDIENCE"),
+    }
+
+
+def _connectors(
+    state: State, servers: Servers, given: Mapping[str, str], *, sandbox: bool
+) -> dict[str, dict[str, str]]:
+    kit = {
+        **_servers(servers, "onefolio_connector"),
+        "SECRETS_MASTER_KEYS": given.get("SECRETS_MASTER_KEYS", state.secrets["master_keys"]),
+        **_passed(given, "SYNC_", "SECRET_STORE", "AWS_"),
+    }
+    keys = _sandbox_keys(state) if sandbox else _given_keys(given)
+    webhook = given.get("WEBHOOK_URL") or (state.url("webhooks") if sandbox else "")
+    found: dict[str, dict[str, str]] = {}
+    for provider, settings in keys.items():
+        found[f"{provider}-connector"] = {**kit, **settings}
+        if webhook:
+            found[f"{provider}-connector"]["WEBHOOK_URL"] = f"{webhook.rstrip('/')}/webhooks/{provider}"
+    return found
+
+
+def _given_keys(given: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    keys = {}
+    if given.get("SNAPTRADE_CLIENT_ID"):
+        keys["snaptrade"] = _passed(given, "SNAPTRADE_")
+    if given.get("PLAID_CLIENT_ID"):
+        keys["plaid"] = _passed(given, "PLAID_")
+    return keys
+
+
+def _sandbox_keys(state: State) -> dict[str, dict[str, str]]:
+    return {
+        "snaptrade": {
+            "SNAPTRADE_BASE_URL": state.url("sandbox-snaptrade"),
+            "SNAPTRADE_CLIENT_ID": SANDBOX_SNAPTRADE_ID,
+            "SNAPTRADE_CONSUMER_KEY": state.secrets["sandbox_snaptrade_key"],
+        },
+        "plaid": {
+            "PLAID_BASE_URL": state.url("sandbox-plaid"),
+            "PLAID_CLIENT_ID": SANDBOX_PLAID_ID,
+            "PLAID_SECRET": state.secrets["sandbox_plaid_secret"],
+            "PLAID_PRESELECT_INSTITUTION": "true",
+        },
+    }
+
+
+def _webhooks(servers: Servers, connectors: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """The letter box verifies with the same keys the connectors sign with."""
+    verifying = ("SNAPTRADE_CLIENT", "SNAPTRADE_CONSUMER", "PLAID_BASE", "PLAID_CLIENT_ID", "PLAID_SECRET")
+    keys = {
+        name: value
+        for settings in connectors.values()
+        for name, value in settings.items()
+        if name.startswith(verifying)
+    }
+    return {**_servers(servers, "onefolio_webhooks"), **keys}
+
+
+def _sandbox(state: State, given: Mapping[str, str]) -> Program:
+    return Program(
+        name="provider-sandbox",
+        module="provider_sandbox",
+        environment={
+            "SANDBOX_CONTROL_PORT": str(state.ports["sandbox-control"]),
+            "SANDBOX_SNAPTRADE_PORT": str(state.ports["sandbox-snaptrade"]),
+            "SANDBOX_PLAID_PORT": str(state.ports["sandbox-plaid"]),
+            "SANDBOX_SNAPTRADE_CLIENT_ID": SANDBOX_SNAPTRADE_ID,
+            "SANDBOX_SNAPTRADE_CONSUMER_KEY": state.secrets["sandbox_snaptrade_key"],
+            "SANDBOX_PLAID_CLIENT_ID": SANDBOX_PLAID_ID,
+            "SANDBOX_PLAID_SECRET": state.secrets["sandbox_plaid_secret"],
+            "SANDBOX_SNAPTRADE_WEBHOOK_URL": f"{state.url('webhooks')}/webhooks/snaptrade",
+            "SANDBOX_WEBHOOK_TIMESCALE": "0.01",
+            **_passed(given, "SANDBOX_"),
+        },
+        ready_url=f"{state.url('sandbox-control')}/healthz",
+    )
+
+
+def _passed(given: Mapping[str, str], *prefixes: str) -> dict[str, str]:
+    return {name: value for name, value in given.items() if value and name.startswith(prefixes)}
