@@ -29,9 +29,23 @@ def token(stack: Stack) -> Callable[[str], str]:
 
 
 @pytest.fixture
-def frontend(stack: Stack, token: Callable[[str], str]) -> Frontend:
+def as_user(stack: Stack, token: Callable[[str], str]) -> Iterator[Callable[[str], Frontend]]:
+    """Makes a frontend of a user."""
+    made: list[Frontend] = []
+
+    def make(user: str) -> Frontend:
+        made.append(Frontend(stack.state.url("gateway"), token(user)))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def frontend(as_user: Callable[[str], Frontend]) -> Frontend:
     """A frontend of a user nobody has seen before."""
-    return Frontend(stack.state.url("gateway"), token(f"person-{uuid.uuid4().hex}"))
+    return as_user(f"person-{uuid.uuid4().hex}")
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def test_a_service_killed_again_and_again_while_linking_ends_in_the_same_portfol
 
 
 def test_three_consolidators_share_one_queue_and_agree(
-    stack: Stack, token: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+    stack: Stack, as_user: Callable[[str], Frontend], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     program = next(one for one in stack.programs if one.name == "consolidator")
     log = tmp_path_factory.mktemp("replicas") / "log"
@@ -105,9 +105,7 @@ def test_three_consolidators_share_one_queue_and_agree(
             for _ in range(2)
         ]
     try:
-        frontends = [
-            Frontend(stack.state.url("gateway"), token(f"many-{uuid.uuid4().hex}")) for _ in range(4)
-        ]
+        frontends = [as_user(f"many-{uuid.uuid4().hex}") for _ in range(4)]
         for institution, provider in LINKS:
             for frontend in frontends:
                 frontend.link(institution, sign_in, provider=provider)

@@ -72,7 +72,15 @@ LINK_MOVES: dict[LinkStatus, frozenset[LinkStatus]] = {
             LinkStatus.EXPIRED,
         }
     ),
-    LinkStatus.COMPLETING: frozenset({LinkStatus.COMPLETED, LinkStatus.FAILED, LinkStatus.PENDING}),
+    LinkStatus.COMPLETING: frozenset(
+        {
+            LinkStatus.PENDING,
+            LinkStatus.COMPLETED,
+            LinkStatus.ABANDONED,
+            LinkStatus.FAILED,
+            LinkStatus.EXPIRED,
+        }
+    ),
     LinkStatus.COMPLETED: frozenset(),
     LinkStatus.ABANDONED: frozenset({LinkStatus.COMPLETING, LinkStatus.COMPLETED}),
     LinkStatus.FAILED: frozenset({LinkStatus.COMPLETING, LinkStatus.COMPLETED}),
