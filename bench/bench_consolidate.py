@@ -36,6 +36,7 @@ from local_servers.accounts import account, home_for, remove  # type: ignore[imp
 
 from consolidator.admission import classify
 from consolidator.apply import Applier
+from consolidator.main import calm_collector
 from consolidator.measures import Measures
 from consolidator.rules import DEFAULT_RULES
 from consolidator.settings import SESSION
@@ -474,6 +475,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of all random choices [%(default)s]")
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    calm_collector()
     load = make_load(options.users, options.holdings, options.seed)
     with server() as url:
         template = make_template(url, {"portfolio": "consolidator.migrations"})

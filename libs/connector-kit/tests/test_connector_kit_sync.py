@@ -231,6 +231,18 @@ async def test_due_connections_are_read_once_by_any_number_of_replicas(engine, a
     assert adapter.asked.count("state") == 6
 
 
+async def test_a_row_another_replica_is_claiming_is_passed_over(engine, begun, admin):
+    for number in range(2):
+        await begun(f"s{number}", "u1", FakeConnection(f"item-{number}", "t"))
+        await finish(engine, f"s{number}", user_id="u1")
+    make_due(admin)
+    with admin.transaction():
+        admin.execute("SELECT 1 FROM sync.sync_state WHERE external_id = 'item-0' FOR UPDATE")
+        scheduler = Scheduler(engine)
+        assert await scheduler.tick() == 1
+        await scheduler.idle()
+
+
 async def test_a_connection_without_auto_sync_is_left_alone(engine, linked, admin):
     await sync(engine, linked, trigger="link")
     make_due(admin)

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 from decimal import Decimal
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
@@ -63,6 +64,69 @@ async def test_a_float_is_refused(consolidator):
     with pytest.raises(FloatRefusedError):
         async with consolidator.transaction() as conn:
             await conn.execute(INSERT, ("u1", 0.1))
+
+
+async def answers(database: Database) -> bool:
+    try:
+        await database.ready()
+    except DatabaseUnavailable:
+        return False
+    return True
+
+
+class Proxy:
+    """Passes bytes on to the server, unless it is told to hold them."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.target = (host, port)
+        self.flowing = asyncio.Event()
+        self.flowing.set()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.writers: list[asyncio.StreamWriter] = []
+
+    async def start(self) -> int:
+        self.server = await asyncio.start_server(self.accept, "127.0.0.1", 0)
+        return self.server.sockets[0].getsockname()[1]
+
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection(*self.target)
+        self.writers += [writer, far_writer]
+        for source, sink in ((reader, far_writer), (far_reader, writer)):
+            task = asyncio.create_task(self.pass_on(source, sink))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+
+    async def pass_on(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while data := await source.read(65536):
+            await self.flowing.wait()
+            sink.write(data)
+        sink.close()
+
+    async def stop(self) -> None:
+        self.server.close()
+        for task in list(self.tasks):
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        for writer in self.writers:
+            writer.close()
+        await asyncio.gather(*(writer.wait_closed() for writer in self.writers), return_exceptions=True)
+
+
+@pytest.fixture
+async def proxied():
+    proxies: list[Proxy] = []
+
+    async def through(url: str) -> tuple[Proxy, str]:
+        parts = urlsplit(url)
+        proxy = Proxy(parts.hostname, parts.port or 5432)
+        proxies.append(proxy)
+        port = await proxy.start()
+        login = parts.netloc.rpartition("@")[0]
+        return proxy, urlunsplit(parts._replace(netloc=f"{login}@127.0.0.1:{port}"))
+
+    yield through
+    for proxy in proxies:
+        await proxy.stop()
 
 
 class TestRowLevelSecurity:
@@ -161,6 +225,35 @@ class TestFailures:
             with pytest.raises(DatabaseUnavailable):
                 await database.ready()
         await database.ready()
+        await database.close()
+
+    async def test_a_server_that_stops_answering_means_unavailable_and_nothing_is_lost(
+        self, migrated_database, proxied, monkeypatch
+    ):
+        monkeypatch.setattr("persistence.database.BORROW_TIMEOUT", 0.2)
+        proxy, url = await proxied(migrated_database.url(roles.GATEWAY))
+        database = Database(url, max_size=1)
+        await database.open()
+        proxy.flowing.clear()
+        with pytest.raises(DatabaseUnavailable):
+            await database.ready()
+        proxy.flowing.set()
+        async with asyncio.timeout(20):
+            while not await answers(database):
+                pass
+        await database.close()
+
+    async def test_borrowers_that_go_away_at_any_moment_take_no_connection_with_them(self, migrated_database):
+        database = Database(migrated_database.url(roles.GATEWAY), max_size=2)
+        await database.open()
+        for turns in range(40):
+            task = asyncio.create_task(database.ready())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        async with database.transaction() as one, database.transaction() as two:
+            assert one is not two
         await database.close()
 
     async def test_connections_killed_while_idle_are_replaced_before_use(self, gateway, migrated_database):

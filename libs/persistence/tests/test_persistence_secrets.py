@@ -207,7 +207,8 @@ class TestPostgresSecrets(SecretStoreSuite):
             await store.get(TOKEN)
         assert (await store.get(theirs)).value.get_secret_value() == "theirs"
         with psycopg.connect(migrated_database.admin_url) as admin:
-            assert admin.execute("SELECT user_id FROM sync.deks").fetchall() == [("u2",)]
+            for table in ("deks", "secrets"):
+                assert admin.execute(f"SELECT user_id FROM sync.{table}").fetchall() == [("u2",)]
 
     @pytest.mark.parametrize("role", [roles.GATEWAY, roles.CONSOLIDATOR, roles.WEBHOOKS])
     async def test_only_connectors_may_look(self, migrated_database, role):

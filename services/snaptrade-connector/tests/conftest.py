@@ -8,12 +8,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+
 from connector_kit.limits import Gate
 from contracts.linking import LinkRequest
 from provider_sandbox.running import RunningSandbox
 from provider_sandbox.settings import Settings
 from service_kit.metrics import Metrics
-
 from snaptrade_connector.adapter import KeyType, SnapTradeConnector
 from snaptrade_connector.client import connect
 from snaptrade_connector.signing import SnapTradeAuth

@@ -1,16 +1,18 @@
 """Cash once, and bonds by the convention that adds up."""
 
-from decimal import Decimal as D
+from decimal import Decimal
 
 import pytest
-from contracts.holdings import Holding
-from contracts.instruments import Instrument, InstrumentKind
-from contracts.money import Money
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.holdings import Holding
+from contracts.instruments import Instrument, InstrumentKind
+from contracts.money import Money
 from snaptrade_connector import wire
 from snaptrade_connector.conservation import cash_holdings, settle_bonds
+
+D = Decimal
 
 
 def held(value: str | None, *, sweep=False, currency="USD", kind=InstrumentKind.STOCK, key="X") -> Holding:

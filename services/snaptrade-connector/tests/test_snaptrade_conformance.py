@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+
 from connector_kit.conformance import ConnectorConformance, Ground
 from contracts.linking import ConnectionAccess, LinkBegun
 from contracts.signals import Meaning, WebhookDelivery

@@ -2,6 +2,9 @@
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from contracts.errors import (
     ErrorCode,
     GoneError,
@@ -10,9 +13,6 @@ from contracts.errors import (
     RepairNeededError,
     TransientError,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-
 from snaptrade_connector.errors import code_and_detail, normalize_snaptrade_error, unanswered
 
 SHAPES = {

@@ -1,22 +1,23 @@
 """Positions become holdings: exact figures, every kind, nothing lost and nothing invented."""
 
 import json
-from decimal import Decimal as D
-from decimal import localcontext
+from decimal import Decimal, localcontext
 from typing import Any
 
 import msgspec
 import pytest
-from contracts.instruments import InstrumentKind
-from contracts.money import amount
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.instruments import InstrumentKind
+from contracts.money import amount
 from snaptrade_connector import wire
 from snaptrade_connector.instruments import instrument
 from snaptrade_connector.positions import GAP_NUMBER, GAP_QUANTITY, Rows, holdings
 
 from .conftest import shared
+
+D = Decimal
 
 STOCK = {
     "kind": "stock",
@@ -67,8 +68,8 @@ def test_the_reference_example_gives_exact_figures():
         ("MMKTX", kind.MONEY_MARKET, D("250.00"), "USD", D(1), D("250.00"), D("250.00")),
         ("XCEF", kind.CLOSED_END_FUND, D(5), "USD", D("12.00"), D("60.00"), D("55.50")),
         ("CRYPTO:BTC", kind.CRYPTO, D("0.0125"), "USD", D("60000.10"), D("750.00125"), None),
-        ("ESZ26", kind.FUTURE, D(-1), "USD", D("5900.25"), D("-295012.5"), D("-294500")),
-        ("ACMX261218C00050000", kind.OPTION, D(-2), "USD", D("1.30"), D("-260"), D("-220")),
+        ("ESZ26", kind.FUTURE, D(-1), "USD", D("5900.25"), D("-295012.5"), D(-294500)),
+        ("ACMX261218C00050000", kind.OPTION, D(-2), "USD", D("1.30"), D(-260), D(-220)),
         (
             "snaptrade:00000000-0000-4000-8000-00000000a008",
             kind.CFD,
@@ -86,15 +87,15 @@ def test_the_newer_kinds_give_exact_figures():
     result = example("200 (kinds of SDK 13.0.49)")
     kind = InstrumentKind
     assert figures(result) == [
-        ("XBOND 4.5 2030", kind.BOND, D(1000), "USD", D("0.985"), D("985"), D("970")),
+        ("XBOND 4.5 2030", kind.BOND, D(1000), "USD", D("0.985"), D(985), D(970)),
         (
             "snaptrade:00000000-0000-4000-8000-00000000a00b",
             kind.FUTURE_OPTION,
             D(1),
             "USD",
             D("12.50"),
-            D("625"),
-            D("500"),
+            D(625),
+            D(500),
         ),
         (
             "snaptrade:00000000-0000-4000-8000-00000000a00c",
@@ -103,7 +104,7 @@ def test_the_newer_kinds_give_exact_figures():
             "USD",
             D("41.30"),
             D("82.60"),
-            D("82"),
+            D(82),
         ),
     ]
     assert result.holdings[2].cash_equivalent
@@ -217,12 +218,12 @@ def test_a_kind_nobody_knows_reads_as_other(kind):
     [
         ({"symbol": "BRK-B"}, "BRK.B"),
         ({"symbol": "RY.TO"}, "RY.TO"),
-        ({"symbol": "АAPL"}, "FIGI:BBG000B9XRY4"),  # a Cyrillic letter
+        ({"symbol": "\u0410APL"}, "FIGI:BBG000B9XRY4"),  # a Cyrillic letter
         ({"symbol": "???", "figi_instrument": None}, "snaptrade:i-1"),
         ({"symbol": None, "raw_symbol": None, "figi_instrument": None}, "snaptrade:i-1"),
         ({"kind": "crypto", "symbol": "XXBT"}, "CRYPTO:BTC"),
         ({"kind": "crypto", "symbol": "ETH-USD"}, "CRYPTO:ETH"),
-        ({"kind": "crypto", "symbol": "ＢＴＣ"}, "snaptrade:i-1"),
+        ({"kind": "crypto", "symbol": "\uff22\uff34\uff23"}, "snaptrade:i-1"),
         ({"kind": "bond", "symbol": "91282ZZZ4", "figi_instrument": None}, "CUSIP:91282ZZZ4"),
         ({"kind": "bond", "symbol": "US91282ZZZ44", "figi_instrument": None}, "ISIN:US91282ZZZ44"),
         ({"kind": "bond", "symbol": "91282ZZZ4"}, "FIGI:BBG000B9XRY4"),
@@ -333,7 +334,7 @@ def test_the_order_of_rows_changes_no_sum(given_rows, chance):
 def test_the_short_cut_for_short_numbers_never_changes_a_value(units, price):
     try:
         expected = amount(D(units) * D(price))
-    except ArithmeticError:
+    except (ArithmeticError, ValueError):
         return
     if D(units):
         assert only(row(units=units, price=price)).market_value == expected

@@ -4,10 +4,10 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from contracts.signals import Meaning, WebhookDelivery
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.signals import Meaning, WebhookDelivery
 from snaptrade_connector.webhook import MEANINGS, NOTHING_READ, UNREADABLE, signals
 
 from .conftest import shared
@@ -40,9 +40,8 @@ def test_every_event_names_whom_it_concerns(event_type, meaning):
 
 
 def test_a_sync_whose_every_part_failed_brings_nothing_to_read():
-    parts = dict.fromkeys(
-        ("total_value", "positions", "balances", "orders"), {"success": False, "error": "x"}
-    )
+    names = ("total_value", "positions", "balances", "orders")
+    parts = {name: {"success": False, "error": name} for name in names}
     signal = event("ACCOUNT_HOLDINGS_UPDATED", details=parts)
     assert (signal.meaning, signal.reason) == (Meaning.IGNORED, NOTHING_READ)
 

@@ -31,6 +31,7 @@ Connection = AsyncConnection[Any]
 """A connection inside a transaction, whatever shape its rows have."""
 
 POOL_TIMEOUT = 2.0
+BORROW_TIMEOUT = 3.0
 OPEN_TIMEOUT = 30.0
 ATTEMPTS = 3
 MAX_WAITING = 200
@@ -78,6 +79,7 @@ class Database:
             **(settings or {}),
         }
         self.conninfo = _conninfo(url, application_name, wanted)
+        self._abandoned: set[asyncio.Task[None]] = set()
         self._pool = AsyncConnectionPool(
             self.conninfo,
             min_size=min_size,
@@ -105,6 +107,7 @@ class Database:
     async def close(self) -> None:
         """Close all connections."""
         await self._pool.close()
+        await asyncio.gather(*self._abandoned)
 
     async def ready(self) -> None:
         """Ask the database for a sign of life.
@@ -169,10 +172,32 @@ class Database:
             await self._pool.putconn(conn)
 
     async def _borrow(self) -> AsyncConnection[Any]:
+        borrowing = asyncio.create_task(self._pool.getconn())
         try:
-            return await self._pool.getconn()
-        except (PoolTimeout, TooManyRequests, PoolClosed, psycopg.OperationalError) as error:
+            # The pool's own limit does not cover its check of a connection, which hangs with a frozen server;
+            # and cutting the check short takes as long again, so it is left to end by itself.
+            async with asyncio.timeout(BORROW_TIMEOUT):
+                return await asyncio.shield(borrowing)
+        except asyncio.CancelledError:
+            self._give_up(borrowing)
+            raise
+        except (TimeoutError, PoolTimeout, TooManyRequests, PoolClosed, psycopg.OperationalError) as error:
+            self._give_up(borrowing)
             raise DatabaseUnavailable(f"no connection to be had: {type(error).__name__}") from error
+
+    def _give_up(self, borrowing: "asyncio.Task[AsyncConnection[Any]]") -> None:
+        """Let a connection that comes too late, or at the very moment its borrower went away, go back."""
+
+        async def ended() -> None:
+            results = await asyncio.gather(borrowing, return_exceptions=True)
+            for late in results:
+                if isinstance(late, AsyncConnection):
+                    await self._pool.putconn(late)
+
+        borrowing.cancel()
+        task = asyncio.create_task(ended())
+        self._abandoned.add(task)
+        task.add_done_callback(self._abandoned.discard)
 
     async def retrying(self, fn: Callable[[], Awaitable[T]], attempts: int = ATTEMPTS) -> T:
         """Run a whole unit of work, again if it was serialised away, deadlocked or lost its connection.

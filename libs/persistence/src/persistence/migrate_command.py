@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 
 from persistence import migrate, passwords, roles
+from service_kit.redaction import redact
 
 EX_CONFIG = 78
 EPILOG = """\
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     except (passwords.RolesFileError, roles.RoleError, migrate.MigrationError) as error:
         return _fail(str(error), 1)
     except psycopg.OperationalError as error:
-        return _fail(f"the database cannot be reached ({error.sqlstate or type(error).__name__})", 1)
+        return _fail(f"the database cannot be reached: {redact(str(error))}", 1)
 
 
 def _up(url: str, roles_file: Path | None) -> int:

@@ -164,7 +164,7 @@ class SnapTradeClient:
         try:
             async with deadline(LIMITS.total, request):
                 answer = await self._transport.handle_async_request(request)
-            result = "ok" if answer.is_success else f"status_{answer.status_code // 100}xx"
+            result = _result(answer.status_code)
         except ResponseTooLarge as error:
             raise protocol_error("SnapTrade's answer is larger than we accept") from error
         except httpx.RequestError as error:
@@ -172,6 +172,14 @@ class SnapTradeClient:
         finally:
             self._calls.note(operation, result, time.perf_counter() - began)
         return answer
+
+
+def _result(status: int) -> str:
+    if status == httpx.codes.TOO_MANY_REQUESTS:
+        return "rate_limited"
+    if status < httpx.codes.BAD_REQUEST:
+        return "ok"
+    return "server_error" if status >= httpx.codes.INTERNAL_SERVER_ERROR else "client_error"
 
 
 def _user(user: UserAccess | None) -> str:

@@ -41,7 +41,7 @@ def refused(outcome: Outcome) -> ApiError | None:
         case Outcome.FORGED:
             return ApiError("UNAUTHENTICATED", 401, "This webhook cannot be accepted.")
         case Outcome.TOO_OLD:
-            return ApiError("WEBHOOK_TOO_OLD", 400, "This webhook is too old.")
+            return ApiError("BAD_REQUEST", 400, "This webhook is too old.")
         case Outcome.UNKNOWN_PROVIDER:
             return ApiError("NOT_FOUND", 404, "Not Found")
         case Outcome.UNVERIFIABLE | Outcome.UNAVAILABLE:

@@ -13,7 +13,7 @@ from messaging.publishing import outgoing_command
 from persistence.database import Connection, Database
 from persistence.outbox import Backlog, Failure, OutboxMessage, failure_columns
 from webhooks.blanking import blanked
-from webhooks.delivery import Age, Authentic, RawDelivery
+from webhooks.delivery import Age, Authentic, RawDelivery, plain
 from webhooks.summary import summary_of
 
 SOURCE = "webhooks"
@@ -92,7 +92,7 @@ def _row(entry: Entry) -> dict[str, Any]:
         "age": authentic.age,
         "sent_at": authentic.sent_at,
         "received_at": entry.received_at,
-        "headers": Jsonb({name: raw.headers[name][:HEADER_LIMIT] for name in HEADERS if name in raw.headers}),
+        "headers": Jsonb({n: plain(raw.headers[n], HEADER_LIMIT) for n in HEADERS if n in raw.headers}),
         "body": blanked(raw.body.decode()),
         "body_sha256": hashlib.sha256(raw.body).hexdigest(),
         "summary": Jsonb(summary_of(authentic.document)),

@@ -70,7 +70,11 @@ class AwsSecrets:
         return secret
 
     async def put(self, name: SecretName, value: SecretStr) -> int:
-        """Write a new version and return its number; AWS keeps the version before it."""
+        """Write a new version and return its number; AWS keeps the version before it.
+
+        Two processes that write one name at the same moment may give two versions the same number; the later
+        one is current.
+        """
         async with self._writing:
             secret = await self._run(lambda: self._write(name, value))
         self._remember(name, secret)
