@@ -1,6 +1,8 @@
 """Messages survive the wire exactly, and what is not a message is refused with a reason."""
 
+import inspect
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -14,6 +16,7 @@ from contracts.examples import NOW, holding, snapshot
 from contracts.holdings import HoldingsSnapshot, content_hash
 from contracts.instruments import InstrumentKind
 from contracts.messages import COMMANDS, TYPES, SyncConnection
+from contracts.struct import Record
 from contracts.topics import command_key, event_key
 
 SHARES = st.decimals(allow_nan=False, allow_infinity=False, places=6, min_value=-(10**9), max_value=10**9)
@@ -108,3 +111,21 @@ def test_routing_keys_name_the_type_and_the_provider() -> None:
 def test_every_type_can_be_decoded_by_its_name(kind: str) -> None:
     assert msgspec.json.Decoder(TYPES[kind])
     assert (kind in COMMANDS) == kind.startswith("onefolio.connector.")
+
+
+def test_every_record_is_frozen_and_made_by_keyword() -> None:
+    found = list(_below(Record))
+    assert len(found) > 40
+    assert [cls.__name__ for cls in found if not cls.__struct_config__.frozen] == []
+    by_position = [
+        cls.__name__
+        for cls in found
+        if any(one.kind is not one.KEYWORD_ONLY for one in inspect.signature(cls).parameters.values())
+    ]
+    assert by_position == []
+
+
+def _below(cls: type[Record]) -> Iterator[type[Record]]:
+    for sub in cls.__subclasses__():
+        yield sub
+        yield from _below(sub)

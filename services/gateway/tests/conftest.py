@@ -37,7 +37,7 @@ from service_kit.run import Service
 
 __all__ = ["database_template", "migrated_database"]
 
-SECRET = "a development secret of the tests, long enough"
+SECRET = "a development secret of the tests, long enough for every algorithm there is, HS512 too"
 NOW = datetime(2026, 11, 21, 14, 30, tzinfo=UTC)
 REDIRECT = "https://app.example.com/linked"
 

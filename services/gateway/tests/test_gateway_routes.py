@@ -127,7 +127,7 @@ async def test_a_body_that_is_too_large_is_refused(bare_api):
         "https://app.example.com/",
         "https://APP.example.com.",
         "null",
-        "https://аpp.example.com".encode().decode("latin-1"),
+        "https://\u0430pp.example.com".encode().decode("latin-1"),
     ],
 )
 async def test_a_browser_of_another_origin_gets_no_permission(bare_api, origin):

@@ -1,5 +1,6 @@
 """The adapter against a live sandbox, over HTTP: link, read, break, repair, remove."""
 
+import base64
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 
@@ -54,7 +55,7 @@ async def adapter(sandbox: RunningSandbox) -> AsyncIterator[PlaidAdapter]:
         service_auth_secret=SecretStr("x" * 32),
         database_url=SecretStr("postgresql://nowhere"),
         amqp_url=SecretStr("amqp://nowhere"),
-        secrets_master_keys=SecretStr("unused"),
+        secrets_master_keys=SecretStr(f"k:{base64.b64encode(bytes(32)).decode()}"),
         client_id="id",
         secret=SecretStr("secret"),
         base_url=sandbox.urls.plaid,

@@ -1,11 +1,14 @@
 """What is remembered, when it is written, and what a restart makes of it; sandboxes in this process."""
 
+import base64
+import hashlib
+import hmac
 import json
-import os
 import shutil
 import ssl
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import pytest
@@ -52,11 +55,11 @@ class Run:
         self.sandbox = RunningSandbox(settings_with(path, **changes), state)
         self.http = httpx.Client(trust_env=False, verify=TLS, timeout=20)
 
-    def __enter__(self) -> "Run":
+    def __enter__(self) -> Self:
         self.sandbox.__enter__()
         return self
 
-    def __exit__(self, *_: Any) -> None:
+    def __exit__(self, *_: object) -> None:
         self.http.close()
         self.sandbox.__exit__(None, None, None)
 
@@ -94,8 +97,17 @@ class Run:
 
         made = self.sandbox.run(connect())
         self.sandbox.settle()
-        self.control("POST", "/unknown") if False else self.touch()
+        self.touch()
         return made
+
+    def delete_connection(self, connection_id: str) -> httpx.Response:
+        """A signed request of the personal key."""
+        path, query = f"/connection/{connection_id}", f"clientId=personal&timestamp={int(time.time())}"
+        signed = {"content": None, "path": path, "query": query}
+        message = json.dumps(signed, separators=(",", ":"), sort_keys=True).encode()
+        signature = base64.b64encode(hmac.new(b"made-up", message, hashlib.sha256).digest()).decode()
+        url = f"{self.sandbox.urls.snaptrade}{path}?{query}"
+        return self.http.delete(url, headers={"Signature": signature})
 
     def touch(self) -> None:
         """A request that changes nothing but is not known to only read."""
@@ -126,9 +138,7 @@ def test_everything_comes_back_exactly(path, tmp_path):
         run.connection()
         broken = run.connection("demo", "fidelity")
         run.control("POST", f"/connections/{broken.id}/break")
-        run.control("PUT", "/accounts/schwab-demo/cash", currency="USD", amount="77.10") if (
-            "schwab-demo" in run.sandbox.state.world.accounts
-        ) else None
+        run.control("PUT", "/accounts/ibkr-margo/cash", currency="USD", amount="77.10")
         run.control("PUT", "/securities/AAPL/price", price="123.4500")
         run.control("POST", "/synthetic", username="many", institution="fidelity", accounts=2, holdings=30)
         run.control("PUT", "/rate-limit", name="snaptrade", limit=7)
@@ -160,7 +170,11 @@ def test_cached_data_stay_what_the_last_sync_saw(path):
         restored = run.face.store.connection(connection.id)
         assert restored is not None
         seen = run.face.view(restored, account)
-        assert (seen.account, seen.securities, seen.total) == (before.account, before.securities, before.total)
+        assert (seen.account, seen.securities, seen.total) == (
+            before.account,
+            before.securities,
+            before.total,
+        )
         assert (seen.at, seen.version) == (before.at, before.version)
         assert run.sandbox.state.world.securities["AAPL"].price != seen.securities["AAPL"].price
         run.control("POST", f"/connections/{connection.id}/repair")
@@ -214,6 +228,35 @@ def test_the_effect_of_a_request_whose_answer_a_fault_took_is_on_disk(path):
             run.plaid("/item/remove", access_token=token)
         run.touch()
         assert json.loads(state_file.read(path))["plaid"]["items"][0]["removed"] is True
+
+
+def test_what_is_queued_behind_an_answer_is_on_disk_with_it(path):
+    with Run(path) as run:
+        connection = run.connection()
+        run.sandbox.state.changed = lambda: None  # so that only the request itself can have it written
+        answer = run.delete_connection(connection.id)
+        assert answer.json()["detail"] == "Connection queued for deletion."
+        assert json.loads(state_file.read(path))["snaptrade"]["users"][0]["connections"] == []
+
+
+def test_a_webhook_waits_for_the_file(path, monkeypatch):
+    with Run(path, webhook_timescale=0.0001) as run:
+        token = run.item()
+        item = run.plaid("/item/get", access_token=token)["item"]["item_id"]
+        run.plaid("/item/webhook/update", access_token=token, webhook="http://127.0.0.1:9/hook")
+        run.sandbox.run(run.sandbox.state.webhooks.settle())
+
+        def fail(*_: Any) -> None:
+            raise OSError(28, "No space left on device")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(state_file, "write", fail)
+            with pytest.raises(httpx.HTTPStatusError):
+                run.control("POST", f"/plaid/items/{item}/break")
+            run.sandbox.run(run.sandbox.state.webhooks.settle())
+        last = run.sandbox.state.webhooks.deliveries()[-1]
+        assert json.loads(last["body"])["webhook_code"] == "ERROR"
+        assert all("No space left" in attempt["error"] for attempt in last["attempts"])
 
 
 def test_a_holdings_change_is_announced_after_a_restart_as_it_would_have_been_before(path):
@@ -338,4 +381,4 @@ def test_without_a_file_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     sandbox = build(settings_with(Path("unused"), state_file=""))
     assert sandbox.memory is None
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []

@@ -17,7 +17,7 @@ from contracts.struct import Record
 from persistence.secrets import SecretName, SecretNotFoundError, access_token
 
 
-class Credential(Record):
+class Credential(Record, frozen=True, kw_only=True):
     """The value of a connection's secret."""
 
     secret: str

@@ -29,14 +29,14 @@ UserId = Annotated[str, Query(min_length=1, max_length=200)]
 LATER = (DatabaseUnavailable, BusError, SecretStoreUnavailableError)
 
 
-class Powers(Record):
+class Powers(Record, frozen=True, kw_only=True):
     """What the provider's adapter can do."""
 
     provider: str
     powers: list[str]
 
 
-class LinkCheck(Record):
+class LinkCheck(Record, frozen=True, kw_only=True):
     """Ask the provider how a session ended; ``hint`` is the external connection id somebody claims."""
 
     user_id: str

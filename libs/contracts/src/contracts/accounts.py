@@ -39,7 +39,7 @@ class AccountStatus(StrEnum):
         return cls.UNAVAILABLE
 
 
-class Capabilities(Record):
+class Capabilities(Record, frozen=True, kw_only=True):
     """What can be done with an account.
 
     ``trading``: the provider can trade, coverage allows it, the connection is a trading one and the
@@ -50,7 +50,7 @@ class Capabilities(Record):
     realtime: bool = False
 
 
-class ProviderAccount(Record):
+class ProviderAccount(Record, frozen=True, kw_only=True):
     """An account as one connection reports it, with the evidence of which real account it is.
 
     ``mask`` is the tail of the account number, never more than four characters. ``stable_id`` is an id
@@ -77,7 +77,7 @@ class ProviderAccount(Record):
     """False for deposit, credit and loan accounts, which only ever hold cash."""
 
 
-class Balance(Record):
+class Balance(Record, frozen=True, kw_only=True):
     """The money side of an account in one currency; ``None`` is unknown, never zero.
 
     ``cash`` excludes money-market and sweep holdings (they are holdings of their own) and is negative
@@ -93,7 +93,7 @@ class Balance(Record):
     margin_loan: Decimal | None = None
 
 
-class Snapshot(Record):
+class Snapshot(Record, frozen=True, kw_only=True):
     """What every snapshot says of itself: whose it is, where it came from, how old and how complete.
 
     Only a ``complete`` snapshot may remove anything; an incomplete one says why in ``gap``.
@@ -108,13 +108,13 @@ class Snapshot(Record):
     gap: str | None
 
 
-class AccountsSnapshot(Snapshot):
+class AccountsSnapshot(Snapshot, frozen=True, kw_only=True):
     """The complete list of a connection's accounts (``onefolio.accounts.snapshot.v1``)."""
 
     accounts: list[ProviderAccount]
 
 
-class BalancesSnapshot(Snapshot):
+class BalancesSnapshot(Snapshot, frozen=True, kw_only=True):
     """The balances of one account per currency (``onefolio.balances.snapshot.v1``)."""
 
     account_id: str

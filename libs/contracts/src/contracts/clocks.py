@@ -5,7 +5,7 @@ from datetime import datetime
 from contracts.struct import Record
 
 
-class Clocks(Record):
+class Clocks(Record, frozen=True, kw_only=True):
     """When a snapshot was true and when we learned it; both aware, UTC.
 
     ``as_of``: when the provider fetched it from the institution. ``synced_at``: when we fetched it from

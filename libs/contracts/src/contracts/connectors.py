@@ -27,7 +27,7 @@ from contracts.struct import Record
 from contracts.transactions import Transaction
 
 
-class AccountRead(Record):
+class AccountRead(Record, frozen=True, kw_only=True):
     """The holdings and balances of one account, read together because they correct one another.
 
     Cash appears once among the holdings (``CUR:…``). ``complete`` is false when anything is missing;
@@ -41,7 +41,7 @@ class AccountRead(Record):
     gap: str | None = None
 
 
-class TransactionPage(Record):
+class TransactionPage(Record, frozen=True, kw_only=True):
     """A page of transactions; ``cursor`` is opaque and owned by the adapter."""
 
     transactions: list[Transaction]

@@ -26,7 +26,7 @@ class UnknownTypeError(BadMessageError):
     """A well-formed message of a type this version does not know."""
 
 
-class Envelope(Record):
+class Envelope(Record, frozen=True, kw_only=True):
     """The frame around every message; ``data`` is still encoded."""
 
     specversion: str

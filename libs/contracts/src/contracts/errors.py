@@ -98,7 +98,7 @@ class ErrorCode(StrEnum):
     INSTITUTION_UNAVAILABLE = "INSTITUTION_UNAVAILABLE"
 
 
-class Meaning(Record):
+class Meaning(Record, frozen=True, kw_only=True):
     """What a code means to people."""
 
     status: int

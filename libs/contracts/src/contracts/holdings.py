@@ -11,7 +11,7 @@ from contracts.instruments import Instrument
 from contracts.struct import Record
 
 
-class Holding(Record):
+class Holding(Record, frozen=True, kw_only=True):
     """What one provider account says it holds of one instrument.
 
     ``quantity``: shares, contracts, coins or face units; negative is short. ``price``: per share (for
@@ -30,7 +30,7 @@ class Holding(Record):
     cash_equivalent: bool = False
 
 
-class HoldingsSnapshot(Snapshot):
+class HoldingsSnapshot(Snapshot, frozen=True, kw_only=True):
     """The complete holdings of one provider account (``onefolio.holdings.snapshot.v1``).
 
     ``content_hash`` is of the holdings alone: equal content under newer clocks only moves the clocks.
@@ -51,7 +51,7 @@ def content_hash(holdings: list[Holding]) -> str:
     return blake2b(b"\n".join(rows), digest_size=16).hexdigest()
 
 
-class Contribution(Record):
+class Contribution(Record, frozen=True, kw_only=True):
     """One counted source's part of a position."""
 
     real_account_id: str
@@ -64,7 +64,7 @@ class Contribution(Record):
     version: int
 
 
-class Exclusion(Record):
+class Exclusion(Record, frozen=True, kw_only=True):
     """A duplicate sight of a real account that was not counted, and the rule that excluded it."""
 
     real_account_id: str
@@ -75,7 +75,7 @@ class Exclusion(Record):
     rule: str
 
 
-class Position(Record):
+class Position(Record, frozen=True, kw_only=True):
     """What a user holds of one instrument over all real accounts of a portfolio.
 
     ``market_value`` and ``cost_basis`` are sums over the contributors that know theirs; where one does

@@ -32,7 +32,7 @@ class InstrumentKind(StrEnum):
         return cls.OTHER
 
 
-class OptionTerms(Record):
+class OptionTerms(Record, frozen=True, kw_only=True):
     """The terms of an option; ``strike`` is per share of the underlying."""
 
     right: str
@@ -42,7 +42,7 @@ class OptionTerms(Record):
     underlying: str
 
 
-class Instrument(Record):
+class Instrument(Record, frozen=True, kw_only=True):
     """One thing that can be held, with every identifier it was seen with.
 
     ``key`` is how rows are joined: the exchange ticker in the provider-neutral form (``AAPL``,

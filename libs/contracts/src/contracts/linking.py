@@ -6,7 +6,7 @@ from contracts.statuses import ConnectionStatus, LinkStatus
 from contracts.struct import Record
 
 
-class LinkRequest(Record):
+class LinkRequest(Record, frozen=True, kw_only=True):
     """Ask a connector to begin a link session.
 
     ``institution_ref`` is the provider's own name of the institution (a SnapTrade brokerage slug, a Plaid
@@ -25,7 +25,7 @@ class LinkRequest(Record):
     reconnect_connection_id: str | None = None
 
 
-class LinkStart(Record):
+class LinkStart(Record, frozen=True, kw_only=True):
     """Where to send the user. ``url`` and ``link_token`` are credentials: never logged, never stored in clear."""
 
     url: str
@@ -33,7 +33,7 @@ class LinkStart(Record):
     link_token: str | None = None
 
 
-class LinkProgress(Record):
+class LinkProgress(Record, frozen=True, kw_only=True):
     """How a link session stands, as the connector knows it."""
 
     status: LinkStatus
@@ -41,7 +41,7 @@ class LinkProgress(Record):
     reason: str | None = None
 
 
-class UserAccess(Record):
+class UserAccess(Record, frozen=True, kw_only=True):
     """The provider's user and its secret, where the provider keeps one (SnapTrade); both are opaque."""
 
     external_user_id: str
@@ -51,7 +51,7 @@ class UserAccess(Record):
         return "UserAccess(…)"
 
 
-class ConnectionAccess(Record):
+class ConnectionAccess(Record, frozen=True, kw_only=True):
     """All an adapter needs to read one connection; ``secret`` where the provider keeps one per connection.
 
     ``user_id`` is ours; account ids are derived from it.
@@ -66,7 +66,7 @@ class ConnectionAccess(Record):
         return "ConnectionAccess(…)"
 
 
-class BeginLink(Record):
+class BeginLink(Record, frozen=True, kw_only=True):
     """What an adapter needs to begin a link; ``reconnect`` names the connection to repair."""
 
     request: LinkRequest
@@ -75,7 +75,7 @@ class BeginLink(Record):
     webhook_url: str | None
 
 
-class LinkBegun(Record):
+class LinkBegun(Record, frozen=True, kw_only=True):
     """What an adapter says after beginning a link; ``session_token`` is what it needs to finish it."""
 
     start: LinkStart
@@ -85,7 +85,7 @@ class LinkBegun(Record):
         return "LinkBegun(…)"
 
 
-class FinishLink(Record):
+class FinishLink(Record, frozen=True, kw_only=True):
     """What an adapter needs to see how a link session ended.
 
     ``known`` are the external ids of connections this user already had when the session began.
@@ -101,7 +101,7 @@ class FinishLink(Record):
     hint: str | None = None
 
 
-class LinkedConnection(Record):
+class LinkedConnection(Record, frozen=True, kw_only=True):
     """One connection that came out of a link session; its secret must be stored before anything else."""
 
     external_id: str
@@ -117,14 +117,14 @@ class LinkedConnection(Record):
         return f"LinkedConnection({self.external_id!r}, …)"
 
 
-class LinkOutcome(Record):
+class LinkOutcome(Record, frozen=True, kw_only=True):
     """How a session stands when it has no (further) connection to hand over."""
 
     status: LinkStatus
     reason: str | None = None
 
 
-class ConnectionState(Record):
+class ConnectionState(Record, frozen=True, kw_only=True):
     """How a connection stands at the provider right now.
 
     ``data_as_of`` is when the provider last fetched from the institution; ``data_ready`` is false while

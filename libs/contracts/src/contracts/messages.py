@@ -13,7 +13,7 @@ from contracts.struct import Record
 from contracts.transactions import TransactionsBatch
 
 
-class ConnectionLinked(Record):
+class ConnectionLinked(Record, frozen=True, kw_only=True):
     """A user's connection exists (``onefolio.connection.linked.v1``)."""
 
     user_id: str
@@ -28,7 +28,7 @@ class ConnectionLinked(Record):
     version: int
 
 
-class ConnectionStatusChanged(Record):
+class ConnectionStatusChanged(Record, frozen=True, kw_only=True):
     """A connection's state moved (``onefolio.connection.status_changed.v1``).
 
     ``version`` orders changes of one connection, as in snapshots.
@@ -44,7 +44,7 @@ class ConnectionStatusChanged(Record):
     version: int
 
 
-class SyncFinished(Record):
+class SyncFinished(Record, frozen=True, kw_only=True):
     """One sync run ended (``onefolio.sync.finished.v1``); ``cost`` is what the provider charges for it."""
 
     user_id: str
@@ -66,7 +66,7 @@ class SyncFinished(Record):
     error: str | None = None
 
 
-class CurrencyTotal(Record):
+class CurrencyTotal(Record, frozen=True, kw_only=True):
     """What a portfolio is worth in one currency; incomplete while any position has no value."""
 
     currency: str
@@ -74,7 +74,7 @@ class CurrencyTotal(Record):
     complete: bool
 
 
-class PositionsConsolidated(Record):
+class PositionsConsolidated(Record, frozen=True, kw_only=True):
     """A portfolio's positions changed (``onefolio.positions.consolidated.v1``)."""
 
     user_id: str
@@ -88,7 +88,7 @@ class PositionsConsolidated(Record):
     consolidated_at: datetime
 
 
-class AccountDecisionNeeded(Record):
+class AccountDecisionNeeded(Record, frozen=True, kw_only=True):
     """Two accounts may be one; the user or an admin must say (``onefolio.account.decision_needed.v1``)."""
 
     user_id: str
@@ -97,7 +97,7 @@ class AccountDecisionNeeded(Record):
     reasons: list[str]
 
 
-class AccountBreakFound(Record):
+class AccountBreakFound(Record, frozen=True, kw_only=True):
     """Holdings do not add up to the provider's own total (``onefolio.account.break_found.v1``)."""
 
     user_id: str
@@ -107,7 +107,7 @@ class AccountBreakFound(Record):
     difference: Money
 
 
-class SyncConnection(Record):
+class SyncConnection(Record, frozen=True, kw_only=True):
     """Command ``connector.<provider>.sync``: bring a connection up to date."""
 
     user_id: str
@@ -118,7 +118,7 @@ class SyncConnection(Record):
     not_before: datetime | None = None
 
 
-class LinkCompleted(Record):
+class LinkCompleted(Record, frozen=True, kw_only=True):
     """Command ``connector.<provider>.link_completed``: someone says a link session finished.
 
     ``hint`` is the external connection id they claim; the connector looks for itself.
@@ -129,7 +129,7 @@ class LinkCompleted(Record):
     hint: str | None = None
 
 
-class RemoveConnection(Record):
+class RemoveConnection(Record, frozen=True, kw_only=True):
     """Command ``connector.<provider>.remove``: remove a connection at the provider, then forget its secret."""
 
     user_id: str

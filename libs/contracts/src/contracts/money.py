@@ -22,7 +22,7 @@ class InexactNumberError(ValueError):
     """A number that cannot be a quantity or an amount: NaN, infinite, too large or too finely divided."""
 
 
-class Money(Record):
+class Money(Record, frozen=True, kw_only=True):
     """An amount in one currency (ISO 4217, or a provider's unofficial code for crypto)."""
 
     amount: Decimal

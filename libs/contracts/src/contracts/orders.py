@@ -29,7 +29,7 @@ class OrderStatus(StrEnum):
         return cls.OTHER
 
 
-class Order(Record):
+class Order(Record, frozen=True, kw_only=True):
     """An order as the broker reports it; quantities as in holdings, prices per share."""
 
     account_id: str
@@ -51,14 +51,14 @@ class Order(Record):
     executed_at: datetime | None = None
 
 
-class OrdersSnapshot(Snapshot):
+class OrdersSnapshot(Snapshot, frozen=True, kw_only=True):
     """Recent orders of one account (``onefolio.orders.snapshot.v1``)."""
 
     account_id: str
     orders: list[Order]
 
 
-class OrderRequest(Record):
+class OrderRequest(Record, frozen=True, kw_only=True):
     """What the user wants placed; exactly one of ``quantity`` and ``notional`` is given."""
 
     symbol: str
@@ -71,7 +71,7 @@ class OrderRequest(Record):
     stop_price: Decimal | None = None
 
 
-class OrderImpact(Record):
+class OrderImpact(Record, frozen=True, kw_only=True):
     """The broker's preview of an order; an unknown fee is ``None``, never zero."""
 
     estimated: bool
@@ -81,7 +81,7 @@ class OrderImpact(Record):
     remaining_cash: Money | None = None
 
 
-class SymbolMatch(Record):
+class SymbolMatch(Record, frozen=True, kw_only=True):
     """One result of a symbol search."""
 
     instrument: Instrument

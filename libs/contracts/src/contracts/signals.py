@@ -6,7 +6,7 @@ from enum import StrEnum
 from contracts.struct import Record
 
 
-class WebhookDelivery(Record):
+class WebhookDelivery(Record, frozen=True, kw_only=True):
     """A verified delivery as the letter box stored it; ``body`` is the text with secrets blanked."""
 
     delivery_id: str
@@ -29,7 +29,7 @@ class Meaning(StrEnum):
     IGNORED = "ignored"
 
 
-class Signal(Record):
+class Signal(Record, frozen=True, kw_only=True):
     """One thing a delivery says; a signal only ever means "go and read again".
 
     ``external_connection_id`` or ``external_user_id`` or ``session_token`` (a Plaid link token) names whom

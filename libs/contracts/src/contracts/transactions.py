@@ -34,7 +34,7 @@ class TransactionType(StrEnum):
         return cls.OTHER
 
 
-class Transaction(Record):
+class Transaction(Record, frozen=True, kw_only=True):
     """One activity; ``amount`` is the cash effect on the account, positive = cash in."""
 
     account_id: str
@@ -52,7 +52,7 @@ class Transaction(Record):
     settlement_date: date | None = None
 
 
-class TransactionsBatch(Snapshot):
+class TransactionsBatch(Snapshot, frozen=True, kw_only=True):
     """A page of activities of one account and the range it provably covers (``onefolio.transactions.batch.v1``)."""
 
     account_id: str

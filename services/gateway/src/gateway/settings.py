@@ -11,6 +11,7 @@ from service_kit.settings import ServiceSettings
 
 _SLUG = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _INTERNAL_URL = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?/?")
+_ISSUER = re.compile(r"https://[^/@\s?#]+(/[^\s?#]*)?|http://(localhost|127\.0\.0\.1)(:\d{1,5})?(/[^\s?#]*)?")
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d{1,5})?")
 
 
@@ -99,9 +100,11 @@ class GatewaySettings(ServiceSettings):
     @field_validator("connectors", mode="before")
     @classmethod
     def _pairs(cls, value: Any) -> Any:
-        if not isinstance(value, str) or value.startswith("{"):
-            return value
-        pairs = [part.strip().partition("=") for part in value.split(",") if part.strip()]
+        # The environment hands over the parts between the commas.
+        parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, list):
+            return parts
+        pairs = [str(part).partition("=") for part in parts if str(part).strip()]
         return {provider.strip(): url.strip() for provider, _, url in pairs}
 
     @field_validator("connectors")
@@ -132,7 +135,7 @@ class GatewaySettings(ServiceSettings):
     @field_validator("oidc_issuer", "oidc_jwks_url")
     @classmethod
     def _issuer_is_https(cls, value: str | None) -> str | None:
-        if value is not None and not re.match(r"https://[^/@\s]+|http://(localhost|127\.0\.0\.1)[:/]", value):
+        if value is not None and not _ISSUER.fullmatch(value):
             raise ValueError("must be an https address (http on loopback alone)")
         return value
 

@@ -20,7 +20,7 @@ from contracts.signals import Signal, WebhookDelivery
 from contracts.statuses import ConnectionStatus, LinkStatus
 from plaid_connector import links, mapping, webhook
 from plaid_connector.client import PlaidClient
-from plaid_connector.errors import PROVIDER, meaning
+from plaid_connector.errors import PROVIDER, meaning, protocol_error
 from plaid_connector.settings import PlaidSettings
 from plaid_connector.wire import ItemAnswer
 
@@ -127,7 +127,12 @@ class PlaidAdapter:
         if any(account.external_id not in raws for account in accounts):
             listed = await self._client.accounts(token)
             raws = {raw.account_id: raw for raw in listed.accounts} | raws
-        for read in mapping.reads(accounts, list(raws.values()), answer):
+        try:
+            reads = mapping.reads(accounts, list(raws.values()), answer)
+        except ValueError as error:
+            request_id = answer.request_id if answer else None
+            raise protocol_error("/investments/holdings/get", 200, request_id) from error
+        for read in reads:
             yield read
 
     async def unlink(self, connection: ConnectionAccess) -> None:

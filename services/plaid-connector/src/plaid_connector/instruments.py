@@ -3,6 +3,10 @@
 import re
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
+from typing import NamedTuple
+
+import msgspec
 
 from contracts.instruments import (
     Instrument,
@@ -17,9 +21,12 @@ from contracts.instruments import (
 from plaid_connector.wire import OptionContract, Security
 
 PROVIDER = "plaid"
+REMEMBERED = 16_384
+"""Securities kept read; the one used longest ago makes room."""
 SHARES_PER_CONTRACT = Decimal(100)
 """Plaid counts options in shares and does not say the multiplier; listed contracts stand for 100."""
 
+_DECODER = msgspec.json.Decoder(Security)
 _KINDS = {
     "equity": InstrumentKind.STOCK,
     "etf": InstrumentKind.ETF,
@@ -46,6 +53,27 @@ _SUFFIX = {
     "XASX": ".AX",
     "XTKS": ".T",
 }
+
+
+class Known(NamedTuple):
+    """A security that was read: ``cash_currency`` says that it is cash itself."""
+
+    security_id: str
+    cash_currency: str | None
+    instrument: Instrument
+
+
+@lru_cache(maxsize=REMEMBERED)
+def known(raw: bytes) -> Known:
+    """The security in an answer.
+
+    Raises:
+        msgspec.ValidationError: it has no id, or a member of another type.
+        ValueError: its terms cannot be read.
+    """
+    security = _DECODER.decode(raw)
+    currency = cash_currency(security)
+    return Known(security.security_id, currency, cash(currency) if currency else instrument(security))
 
 
 def cash_currency(security: Security) -> str | None:

@@ -5,20 +5,21 @@ value; options are counted in shares; cost basis is a total; pence are pounds di
 data twice, as rows and inside the balances, and is counted once.
 """
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import NamedTuple
 
 from contracts.accounts import AccountStatus, AccountType, Balance, Capabilities, ProviderAccount
 from contracts.connectors import AccountRead
 from contracts.holdings import Holding
 from contracts.ids import account_id
-from contracts.instruments import Instrument, InstrumentKind
+from contracts.instruments import InstrumentKind
 from contracts.money import Money, amount, quantity
 from plaid_connector import instruments, wire
 
 ZERO = Decimal(0)
+ONE = Decimal(1)
 PENCE = Decimal(100)
 _RETIREMENT = ("401", "403", "457", "ira", "roth", "pension", "retirement", "keogh", "sep", "thrift", "profit sharing",
                "rrsp", "rrif", "lira", "lif", "rlif", "lrsp", "lrif", "prif", "sipp", "sarsep")  # fmt: skip
@@ -42,10 +43,11 @@ class Currency(NamedTuple):
     divisor: Decimal
 
 
+@lru_cache(maxsize=256)
 def currency(iso: str | None, unofficial: str | None) -> Currency:
     """The ISO code, else the unofficial one; ``GBX`` is a hundredth of ``GBP``. Neither: US dollars."""
-    code = iso or unofficial or "USD"
-    return Currency("GBP", PENCE) if code.upper() in {"GBX", "GBPX"} else Currency(code.upper(), Decimal(1))
+    code = (iso or unofficial or "USD").upper()
+    return Currency("GBP", PENCE) if code in {"GBX", "GBPX"} else Currency(code, ONE)
 
 
 def account(user_id: str, raw: wire.Account, holdings_as_of: datetime | None) -> ProviderAccount:
@@ -95,17 +97,18 @@ def reads(
 
     ``raws`` are the accounts as last read (with margin loans where Plaid gave them); ``answer`` is ``None``
     when the Item has no investment account.
+
+    Raises:
+        msgspec.ValidationError, ValueError: a security, a date or a number cannot be read.
     """
     by_account: dict[str, list[wire.Holding]] = {}
     for row in answer.holdings if answer else []:
         by_account.setdefault(row.account_id, []).append(row)
-    securities = {one.security_id: one for one in answer.securities} if answer else None
-    map_instrument = _memo(instruments.instrument)
-    known = {raw.account_id: raw for raw in raws}
+    known = [instruments.known(bytes(raw)) for raw in answer.securities] if answer else None
+    securities = None if known is None else {one.security_id: one for one in known}
+    accounts_read = {raw.account_id: raw for raw in raws}
     return [
-        _read(
-            one, known.get(one.external_id), by_account.get(one.external_id, []), securities, map_instrument
-        )
+        _read(one, accounts_read.get(one.external_id), by_account.get(one.external_id, []), securities)
         for one in accounts
     ]
 
@@ -114,8 +117,7 @@ def _read(
     one: ProviderAccount,
     raw: wire.Account | None,
     rows: list[wire.Holding],
-    securities: dict[str, wire.Security] | None,
-    map_instrument: Callable[[wire.Security], Instrument],
+    securities: dict[str, instruments.Known] | None,
 ) -> AccountRead:
     if raw is None:
         return _unread(one, "the account is missing from the answer")
@@ -126,7 +128,7 @@ def _read(
     missing = sum(row.security_id not in securities for row in rows)
     if missing:
         return _unread(one, f"{missing} holdings name a security that is missing from the answer")
-    holdings = [holding(row, securities[row.security_id], map_instrument) for row in rows]
+    holdings = [holding(row, securities[row.security_id]) for row in rows]
     holdings = cash_once([*holdings, *residual(one, raw, holdings)])
     return AccountRead(account=one, holdings=holdings, balances=_balances(raw, holdings), complete=True)
 
@@ -149,28 +151,28 @@ def _deposit(one: ProviderAccount) -> AccountRead:
     )
 
 
-def holding(
-    row: wire.Holding, security: wire.Security, map_instrument: Callable[[wire.Security], Instrument]
-) -> Holding:
+def holding(row: wire.Holding, security: instruments.Known) -> Holding:
     """One row in neutral terms: contracts for options, negative for shorts, totals in whole currency units."""
     unit = currency(row.iso_currency_code, row.unofficial_currency_code)
-    sign = -1 if _is_hidden_short(row) else 1
-    count, value = row.quantity * sign, _opt(row.institution_value, unit)
-    value = None if value is None else value * sign
-    if cash_code := instruments.cash_currency(security):
-        return _cash(cash_code, quantity(count) if value is None else value)
-    kind = map_instrument(security)
-    if kind.kind is InstrumentKind.OPTION:
-        count = quantity(count / instruments.SHARES_PER_CONTRACT)
+    hidden_short = bool(row.tax_lots) and _is_hidden_short(row)
+    count, value = row.quantity, _opt(row.institution_value, unit)
+    if hidden_short:
+        count, value = -count, None if value is None else -value
+    if security.cash_currency:
+        return _cash(security.cash_currency, quantity(count) if value is None else value)
+    held = security.instrument
+    if held.kind is InstrumentKind.OPTION:
+        count /= instruments.SHARES_PER_CONTRACT
+    price = row.institution_price
     return Holding(
-        instrument=kind,
+        instrument=held,
         quantity=quantity(count),
         currency=unit.code,
-        price=None if row.institution_price is None else quantity(row.institution_price / unit.divisor),
+        price=None if price is None else quantity(price if unit.divisor == ONE else price / unit.divisor),
         market_value=value,
         cost_basis=_opt(row.cost_basis, unit),
         price_as_of=_priced_at(row),
-        cash_equivalent=kind.kind is InstrumentKind.MONEY_MARKET,
+        cash_equivalent=held.kind is InstrumentKind.MONEY_MARKET,
     )
 
 
@@ -237,7 +239,7 @@ def _total(raw: wire.Account, kind: AccountType) -> Decimal | None:
 
 
 def _opt(value: Decimal | None, unit: Currency) -> Decimal | None:
-    return None if value is None else amount(value / unit.divisor if unit.divisor != 1 else value)
+    return None if value is None else amount(value if unit.divisor == ONE else value / unit.divisor)
 
 
 def _is_hidden_short(row: wire.Holding) -> bool:
@@ -254,18 +256,8 @@ def _priced_at(row: wire.Holding) -> datetime | None:
     return None
 
 
+@lru_cache(maxsize=4096)
 def moment(text: str) -> datetime:
     """An ISO 8601 time as aware UTC; digits beyond microseconds are cut, a missing zone is UTC."""
     parsed = datetime.fromisoformat(text)
     return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
-
-
-def _memo(rule: Callable[[wire.Security], Instrument]) -> Callable[[wire.Security], Instrument]:
-    seen: dict[str, Instrument] = {}
-
-    def once(security: wire.Security) -> Instrument:
-        if (known := seen.get(security.security_id)) is None:
-            known = seen[security.security_id] = rule(security)
-        return known
-
-    return once

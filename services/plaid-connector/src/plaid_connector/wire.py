@@ -145,11 +145,14 @@ class AccountsAnswer(Wire):
 
 
 class HoldingsAnswer(Wire):
-    """``/investments/holdings/get``: required lists have no default, so a missing list is an error."""
+    """``/investments/holdings/get``: required lists have no default, so a missing list is an error.
+
+    Securities stay encoded: the same one is the same bytes for every user that day, so it is read once.
+    """
 
     accounts: list[Account]
     holdings: list[Holding]
-    securities: list[Security]
+    securities: list[msgspec.Raw]
     item: Item
     request_id: str = ""
 

@@ -1,7 +1,7 @@
 """What SnapTrade remembers as plain values, for the state file, and how it is put back."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -100,7 +100,8 @@ def put_back(face: SnapTradeFace, picture: SnapTradePicture) -> None:
 
 
 def _values(item: Any) -> dict[str, Any]:
-    return {field.name: getattr(item, field.name) for field in fields(item)}
+    """The fields of a dataclass with slots; `dataclasses.fields` would be slow for thousands of them."""
+    return {name: getattr(item, name) for name in item.__slots__}
 
 
 def _user(face: SnapTradeFace, user: User) -> UserPicture:
