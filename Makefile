@@ -6,7 +6,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PY := .venv/bin/python
 STAMP := .venv/.installed
 
-.PHONY: help setup demo up down status test lint format lock docs clean new-connector \
+.PHONY: help setup demo up down status test lint format lock docs clean \
         bench-consolidate bench-providers bench-latency
 
 help: ## List the targets
@@ -37,6 +37,7 @@ lint: $(STAMP) ## ruff, mypy, import-linter, the lock and the generated document
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@$(PY) -m mypy libs/*/src services/*/src
+	@MYPYPATH=deploy/local $(PY) -m mypy -p local_servers -p local_stack -p local_demo
 	@.venv/bin/lint-imports
 	@deploy/lock.sh --check
 	@$(PY) deploy/generate.py --check
@@ -50,9 +51,6 @@ lock: $(STAMP) ## Pin every dependency anew, with hashes
 
 docs: $(STAMP) ## Regenerate the generated documents
 	@$(PY) deploy/generate.py
-
-new-connector: $(STAMP) ## Start a connector to a further provider: make new-connector NAME=acme
-	@$(PY) deploy/new_connector.py $(NAME)
 
 bench-consolidate: $(STAMP) ## Holdings a second, against the naive pattern and the write floor
 	@$(PY) bench/bench_consolidate.py $(ARGS)

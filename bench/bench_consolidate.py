@@ -63,7 +63,7 @@ from service_kit.clock import SystemClock
 from service_kit.metrics import Metrics
 
 NEED_NAIVE, NEED_FLOOR = 10.0, 0.5
-BATCH = 100
+BATCH = 200
 NAIVE_EVENTS = 150
 NOW = datetime.now(UTC)
 SOURCES = (("snaptrade", "charles-schwab", 2), ("plaid", "chase", 1))
@@ -322,14 +322,17 @@ class Written:
 
 
 def rows_of(url: str, since: int) -> list[Written]:
-    """Every row written by that transaction or a later one; a row written twice counts once."""
+    """Every row written by that transaction or a later one, in the order in which they were written.
+
+    A row written twice counts once.
+    """
     found = []
     with psycopg.connect(url) as conn:
         for table in FLOOR_TABLES:
             names = [name for name, _ in table.keys + table.values]
             picked = ", ".join(f"{name}::text" for name in names)
             cursor = conn.execute(
-                f"SELECT {picked} FROM portfolio.{table.name} WHERE xmin::text::bigint >= %s ORDER BY 1, 2",
+                f"SELECT {picked} FROM portfolio.{table.name} WHERE xmin::text::bigint >= %s ORDER BY ctid",
                 (since,),
             )
             found.append(Written(table, cursor.fetchall()))

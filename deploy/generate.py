@@ -18,6 +18,7 @@ from provider_sandbox import settings as sandbox
 from service_kit.settings import PLACEHOLDER, ServiceSettings, describe
 from snaptrade_connector.settings import SnapTradeSettings
 
+TOPOLOGY = "# Topology\n\nGenerated from `libs/messaging` by `make docs`; change it there.\n\n"
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS: tuple[tuple[str, type[ServiceSettings]], ...] = (
     ("Every service", ServiceSettings),
@@ -32,7 +33,7 @@ SETTINGS: tuple[tuple[str, type[ServiceSettings]], ...] = (
 
 def generated() -> dict[Path, str]:
     """Every generated file and its text."""
-    pages = {**contracts.documents(), **gateway.documents(), "topology.md": markdown(onefolio())}
+    pages = {**contracts.documents(), **gateway.documents(), "topology.md": TOPOLOGY + markdown(onefolio())}
     return {ROOT / "docs" / name: text for name, text in pages.items()} | {ROOT / ".env.example": example()}
 
 

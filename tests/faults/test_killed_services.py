@@ -19,7 +19,14 @@ from local_stack import Stack
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
-SERVICES = ["gateway", "webhooks", "consolidator", "snaptrade-connector", "plaid-connector"]
+SERVICES = [
+    "gateway",
+    "webhooks",
+    "consolidator",
+    "snaptrade-connector",
+    "plaid-connector",
+    "provider-sandbox",
+]
 LINKS = (("charles-schwab", None), ("fidelity", None), ("chase", None), ("fidelity", "plaid"))
 
 

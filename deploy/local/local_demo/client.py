@@ -36,6 +36,10 @@ class Frontend:
             base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=15, trust_env=False
         )
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
     def get(self, path: str, **query: str) -> Any:
         """Read something."""
         return self._checked(self._retried(lambda: self._http.get(path, params=query)), path)

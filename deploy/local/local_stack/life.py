@@ -33,6 +33,7 @@ class Stack:
         folder: where state, logs and (private servers') data are kept.
         given: the environment whose ``DATABASE_URL`` and ``AMQP_URL`` are used when present.
         sandbox: talk to the provider sandbox instead of the providers.
+        remember: let the sandbox survive being killed, at some milliseconds a change.
         say: told about each step that takes time.
     """
 
@@ -42,10 +43,12 @@ class Stack:
         given: Mapping[str, str],
         *,
         sandbox: bool,
+        remember: bool = True,
         say: Callable[[str], None] = print,
     ) -> None:
         self.folder = folder.resolve()
         self.sandbox = sandbox
+        self._remember = remember
         self.runner = Runner(self.folder)
         self._given = given
         self._say = say
@@ -74,7 +77,10 @@ class Stack:
         databases = migrate.prepare(found.database_url, self.state.roles)
         migrate.upgrade(found.database_url)
         self.programs = wanted = programs(
-            self.state, Servers(databases, found.amqp_url), self._given, sandbox=self.sandbox
+            self.state,
+            Servers(databases, found.amqp_url),
+            self._given,
+            sandbox=self._sandbox_memory() if self.sandbox else None,
         )
         if not any(program.name.endswith("-connector") for program in wanted):
             raise StackError(
@@ -90,6 +96,9 @@ class Stack:
         ran = self.runner.stop()
         stopped = local_servers.down(self.folder / "servers", purge=False)
         return ran or bool(stopped)
+
+    def _sandbox_memory(self) -> str:
+        return str(self.folder / "provider-sandbox.state") if self._remember else ""
 
     def _await_ready(self, wanted: list[Program]) -> None:
         waiting = {program.name: program for program in wanted}

@@ -28,13 +28,15 @@ SANDBOX_SNAPTRADE_ID = "ONEFOLIO-SANDBOX"
 SANDBOX_PLAID_ID = "onefolio-sandbox"
 
 
-def programs(state: State, servers: Servers, given: Mapping[str, str], *, sandbox: bool) -> list[Program]:
+def programs(
+    state: State, servers: Servers, given: Mapping[str, str], *, sandbox: str | None
+) -> list[Program]:
     """The programs of a stack, in starting order; ``given`` is the environment of whoever starts it.
 
-    With ``sandbox`` both connectors talk to the provider sandbox; otherwise to the providers that ``given``
-    has keys for.
+    With ``sandbox``, the file in which the provider sandbox remembers ("" for none), both connectors talk to the
+    sandbox; otherwise to the providers that ``given`` has keys for.
     """
-    environment = _connectors(state, servers, given, sandbox=sandbox)
+    environment = _connectors(state, servers, given, sandbox=sandbox is not None)
     shared = _shared(state, given)
     found = [
         _program(state, "webhooks", shared | _webhooks(servers, environment)),
@@ -46,7 +48,7 @@ def programs(state: State, servers: Servers, given: Mapping[str, str], *, sandbo
         *(_program(state, name, shared | settings) for name, settings in environment.items()),
         _program(state, "gateway", shared | _gateway(state, servers, given, environment)),
     ]
-    return ([_sandbox(state, given)] if sandbox else []) + found
+    return found if sandbox is None else [_sandbox(state, given, sandbox), *found]
 
 
 def _program(state: State, name: str, environment: Mapping[str, str]) -> Program:
@@ -141,7 +143,7 @@ def _webhooks(servers: Servers, connectors: Mapping[str, Mapping[str, str]]) -> 
     return {**_servers(servers, "onefolio_webhooks"), **keys}
 
 
-def _sandbox(state: State, given: Mapping[str, str]) -> Program:
+def _sandbox(state: State, given: Mapping[str, str], memory: str) -> Program:
     return Program(
         name="provider-sandbox",
         module="provider_sandbox",
@@ -155,6 +157,7 @@ def _sandbox(state: State, given: Mapping[str, str]) -> Program:
             "SANDBOX_PLAID_SECRET": state.secrets["sandbox_plaid_secret"],
             "SANDBOX_SNAPTRADE_WEBHOOK_URL": f"{state.url('webhooks')}/webhooks/snaptrade",
             "SANDBOX_WEBHOOK_TIMESCALE": "0.01",
+            "SANDBOX_STATE_FILE": memory,
             **_passed(given, "SANDBOX_"),
         },
         ready_url=f"{state.url('sandbox-control')}/healthz",

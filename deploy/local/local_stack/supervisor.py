@@ -53,14 +53,14 @@ class Runner:
         """What the runner says of each program: ``statename``, ``pid``, ``spawnerr``."""
         if not self.running():
             return {}
-        found: Any = self._rpc().supervisor.getAllProcessInfo()
-        return {row["name"]: row for row in found}
+        with self._rpc() as rpc:
+            return {row["name"]: row for row in rpc.supervisor.getAllProcessInfo()}
 
     def restart(self, program: str) -> None:
         """Stop a program in order and start it again."""
-        rpc = self._rpc()
-        rpc.supervisor.stopProcess(program)
-        rpc.supervisor.startProcess(program)
+        with self._rpc() as rpc:
+            rpc.supervisor.stopProcess(program)
+            rpc.supervisor.startProcess(program)
 
     def stop(self) -> bool:
         """Stop every program and the runner; says whether anything ran."""

@@ -29,7 +29,9 @@ def position(messages: list[Message], key: str, currency: str = "USD") -> Consol
 
 class TestWorkedCases:
     def test_cash_of_three_sources_is_summed(self) -> None:
-        found = position([CHASE.holds(cash(5000)), SCHWAB.holds(cash(3000)), MANUAL.holds(cash(1000))], "CUR:USD")
+        found = position(
+            [CHASE.holds(cash(5000)), SCHWAB.holds(cash(3000)), MANUAL.holds(cash(1000))], "CUR:USD"
+        )
         assert found.quantity == Decimal(9000)
         assert len(found.contributions) == 3
 
@@ -39,13 +41,19 @@ class TestWorkedCases:
         assert (found.quantity, found.provider, found.price) == (Decimal(150), "snaptrade", Decimal(191))
         assert found.account_id == SCHWAB.account_id("a")
         assert sorted(part.quantity for part in found.contributions) == [50, 100]
-        apart = {held.current.lines[0].quantity for held in book.held.values() if held.current and held.current.lines}
+        apart = {
+            held.current.lines[0].quantity
+            for held in book.held.values()
+            if held.current and held.current.lines
+        }
         assert apart == {Decimal(100), Decimal(50)}
 
     def test_a_manual_account_marked_the_same_is_not_counted_beside_the_real_one(self) -> None:
         book = Book("user-1")
         pair = tuple(sorted((MANUAL.account_id("a"), SCHWAB.account_id("a"))))
-        decided = Decision(accounts=(pair[0], pair[1]), verdict="same", decided_at=datetime(2026, 1, 1, tzinfo=UTC))
+        decided = Decision(
+            accounts=(pair[0], pair[1]), verdict="same", decided_at=datetime(2026, 1, 1, tzinfo=UTC)
+        )
         book.decisions = (decided,)
         book = fold([MANUAL.holds(stock("TSLA", 10)), SCHWAB.holds(stock("TSLA", 12))], book=book)
         found = positions_of(book)["TSLA", "USD"]
@@ -98,7 +106,10 @@ class TestTheRule:
         assert (found.quantity, found.stale) == (Decimal(1), True)
 
     def test_a_removed_connection_counts_no_more(self) -> None:
-        assert positions_of(fold([SCHWAB.holds(stock("A", 1)), SCHWAB.is_now(ConnectionStatus.REMOVED, 2)])) == {}
+        assert (
+            positions_of(fold([SCHWAB.holds(stock("A", 1)), SCHWAB.is_now(ConnectionStatus.REMOVED, 2)]))
+            == {}
+        )
 
     def test_unknown_costs_make_the_sum_incomplete_never_whole(self) -> None:
         found = position([CHASE.holds(stock("A", 1, 5, cost=4)), SCHWAB.holds(stock("A", 2, None))], "A")
@@ -134,7 +145,7 @@ class TestTheRule:
     def test_digits_beyond_the_usual_precision_are_summed_exactly(self) -> None:
         tiny, huge = "0.000000000000000001", "99999999999999999999.999999999999999999"
         found = position([CHASE.holds(stock("A", tiny, None)), SCHWAB.holds(stock("A", huge, None))], "A")
-        assert found.quantity == Decimal("100000000000000000000")
+        assert found.quantity == Decimal(100000000000000000000)
 
     def test_nothing_held_is_nothing(self) -> None:
         assert consolidate([]) == {}

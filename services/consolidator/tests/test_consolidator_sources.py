@@ -91,7 +91,14 @@ def test_an_incomplete_list_makes_no_account_gone() -> None:
 class TestConservation:
     @pytest.mark.parametrize(
         ("total", "outcome"),
-        [("1000", "ok"), ("1001", "ok"), ("1005.02", "ok"), ("1005.03", "break"), ("900", "break"), (None, "unknown")],
+        [
+            ("1000", "ok"),
+            ("1001", "ok"),
+            ("1005.02", "ok"),
+            ("1005.03", "break"),
+            ("900", "break"),
+            (None, "unknown"),
+        ],
     )
     def test_holdings_must_add_up_to_the_total(self, total, outcome) -> None:
         held = [stock("A", 10, 99), cash(10)]
@@ -108,7 +115,9 @@ class TestConservation:
 
     def test_an_unpriced_holding_never_counts_as_zero(self) -> None:
         book = fold([SCHWAB.lists(SCHWAB.account(total=10)), SCHWAB.holds(cash(10), stock("A", 5, None))])
-        assert [(one.outcome, one.reason) for one in book.checks.values()] == [("unknown", "unpriced_holdings")]
+        assert [(one.outcome, one.reason) for one in book.checks.values()] == [
+            ("unknown", "unpriced_holdings")
+        ]
 
     def test_holdings_in_other_currencies_than_the_total_cannot_be_compared(self) -> None:
         book = fold([SCHWAB.lists(SCHWAB.account(total=10)), SCHWAB.holds(cash(5), cash(5, "EUR"))])

@@ -16,7 +16,7 @@ from consolidator.apply import Applier
 from consolidator.measures import Measures
 from consolidator.rules import DEFAULT_RULES
 from consolidator.sweep import Sweep
-from consolidator.testing import NOW, Link, cash, dump, received, stock
+from consolidator.testing import NOW, Link, dump, received, stock
 from contracts.accounts import Balance, BalancesSnapshot
 from contracts.envelope import decode
 from contracts.holdings import Contribution
@@ -105,7 +105,9 @@ class TestSnapshots:
         [last] = (await announced(database, PositionsConsolidated))[-1:]
         assert (last.version, last.positions, last.changed, last.removed) == (2, 20, 2, 1)
 
-    async def test_incomplete_and_suddenly_empty_snapshots_erase_nothing(self, applier, database, reader) -> None:
+    async def test_incomplete_and_suddenly_empty_snapshots_erase_nothing(
+        self, applier, database, reader
+    ) -> None:
         await apply(applier, SCHWAB.holds(*MANY))
         await apply(applier, SCHWAB.holds(MANY[0], version=2, complete=False))
         await apply(applier, SCHWAB.holds(version=3))
@@ -147,7 +149,9 @@ class TestSnapshots:
 
 
 class TestOrder:
-    async def test_any_order_and_any_batching_leave_identical_rows(self, migrated_database, database, clock) -> None:
+    async def test_any_order_and_any_batching_leave_identical_rows(
+        self, migrated_database, database, clock
+    ) -> None:
         history = _history()
         rng = random.Random(20260101)
         states = []
@@ -166,7 +170,9 @@ class TestOrder:
         assert all(state == states[0] for state in states[1:])
         assert len(states[0]["positions"]) > 20
 
-    async def test_replicas_sharing_a_queue_come_to_the_same_result(self, migrated_database, database, clock) -> None:
+    async def test_replicas_sharing_a_queue_come_to_the_same_result(
+        self, migrated_database, database, clock
+    ) -> None:
         history = _history()
         single = Applier(database, DEFAULT_RULES, clock, Measures(Metrics("t")))
         await apply(single, *history)
@@ -179,12 +185,14 @@ class TestOrder:
         await asyncio.gather(*(_compete(replica, queue) for replica in replicas))
         assert await dump(database) == expected
 
-    async def test_positions_are_announced_once_per_version(self, migrated_database, database, applier) -> None:
+    async def test_positions_are_announced_once_per_version(
+        self, migrated_database, database, applier
+    ) -> None:
         await apply(applier, *_history())
         versions = [(one.user_id, one.version) for one in await announced(database, PositionsConsolidated)]
         assert len(versions) == len(set(versions))
         stored = await rows(database, "SELECT user_id, version FROM portfolio.portfolio_versions")
-        assert {user: version for user, version in versions} == dict(stored)
+        assert dict(versions) == dict(stored)
 
 
 async def _compete(applier: Applier, queue: list[Message]) -> None:
@@ -196,7 +204,9 @@ async def _compete(applier: Applier, queue: list[Message]) -> None:
 async def _truncate(admin_url: str) -> None:
     async with await psycopg.AsyncConnection.connect(admin_url, autocommit=True) as admin:
         names = await (
-            await admin.execute("SELECT format('portfolio.%I', tablename) FROM pg_tables WHERE schemaname = 'portfolio'")
+            await admin.execute(
+                "SELECT format('portfolio.%I', tablename) FROM pg_tables WHERE schemaname = 'portfolio'"
+            )
         ).fetchall()
         kept = [name for (name,) in names if "alembic" not in name]
         await admin.execute(f"TRUNCATE {', '.join(kept)}")
@@ -215,8 +225,12 @@ def _history() -> list[Message]:
                 listed = [link.account(name, mask="1234", total=rng.randint(1, 9)) for name in names]
                 messages.append(link.lists(*listed, version=version))
                 for name in names:
-                    held = [stock(key, rng.randint(1, 4), 3) for key in rng.sample("UVWXYZ", rng.randint(3, 6))]
-                    messages.append(link.holds(*held, account=name, version=version, complete=rng.random() > 0.2))
+                    held = [
+                        stock(key, rng.randint(1, 4), 3) for key in rng.sample("UVWXYZ", rng.randint(3, 6))
+                    ]
+                    messages.append(
+                        link.holds(*held, account=name, version=version, complete=rng.random() > 0.2)
+                    )
                     balance = Balance(currency="USD", cash=Decimal(rng.randint(1, 9)))
                     messages.append(link.has(balance, account=name, version=version))
             if rng.random() < 0.3:
@@ -235,7 +249,9 @@ class TestBadMessages:
         assert outcomes[1] is DONE
         assert await quantities(database) == {"B": 1}
 
-    async def test_what_the_tables_refuse_fails_the_batch_and_is_parked_when_alone(self, applier, database) -> None:
+    async def test_what_the_tables_refuse_fails_the_batch_and_is_parked_when_alone(
+        self, applier, database
+    ) -> None:
         bad = SCHWAB.holds(stock("A\0", 1))
         good = Link("plaid", "chase", user="user-2").holds(stock("B", 1))
         with pytest.raises(Exception, match="NUL") as caught:
@@ -244,7 +260,9 @@ class TestBadMessages:
         assert await quantities(database) == {}
         assert await apply(applier, good) == [DONE]
 
-    async def test_a_sum_too_large_for_its_column_is_parked_and_loses_nothing(self, applier, database) -> None:
+    async def test_a_sum_too_large_for_its_column_is_parked_and_loses_nothing(
+        self, applier, database
+    ) -> None:
         much = "99999999999999999999"
         await apply(applier, SCHWAB.holds(stock("A", much, None)))
         with pytest.raises(psycopg.DataError) as caught:
@@ -258,7 +276,12 @@ class TestBadMessages:
             Link("plaid", "chase", user="").holds(stock("A", 1)),
             Link("plaid", "chase", user="u" * 201).holds(stock("A", 1)),
             SyncConnection(
-                user_id="user-1", connection_id="x", kinds=[], trigger="t", idempotency_id="i", not_before=None
+                user_id="user-1",
+                connection_id="x",
+                kinds=[],
+                trigger="t",
+                idempotency_id="i",
+                not_before=None,
             ),
             SyncFinished(
                 user_id="user-1",
@@ -288,7 +311,9 @@ class TestBadMessages:
 
     async def test_text_that_looks_like_array_syntax_is_stored_as_it_is(self, applier, database) -> None:
         names = ['{"', "NULL", "a,b", "back\\slash", 'quo"te', " ", "}{"]
-        await apply(applier, SCHWAB.holds(*[stock(f"K{number}", 1, name=name) for number, name in enumerate(names)]))
+        await apply(
+            applier, SCHWAB.holds(*[stock(f"K{number}", 1, name=name) for number, name in enumerate(names)])
+        )
         found = await rows(database, "SELECT name FROM portfolio.instruments ORDER BY key")
         assert [name for (name,) in found] == names
 
@@ -301,7 +326,7 @@ class TestCrashes:
             raise RuntimeError("crash")
 
         with monkeypatch.context() as patched:
-            patched.setattr("consolidator.apply.outbox.add", crash)
+            patched.setattr("consolidator.work.outbox.add", crash)
             with pytest.raises(RuntimeError, match="crash"):
                 await apply(applier, SCHWAB.holds(*MANY))
         assert await dump(database) == before
@@ -330,7 +355,9 @@ class TestCrashes:
 class TestConclusions:
     async def test_a_break_is_stored_and_announced_once(self, applier, database, reader) -> None:
         await apply(applier, SCHWAB.lists(SCHWAB.account(total=900)), SCHWAB.holds(*MANY))
-        await apply(applier, SCHWAB.lists(SCHWAB.account(total=900), version=2), SCHWAB.holds(*MANY, version=2))
+        await apply(
+            applier, SCHWAB.lists(SCHWAB.account(total=900), version=2), SCHWAB.holds(*MANY, version=2)
+        )
         [event] = await announced(database, AccountBreakFound)
         assert (event.expected.amount, event.difference.amount) == (Decimal(900), Decimal(100))
         query = "SELECT outcome, trim_scale(difference) FROM portfolio.v_account_checks"
@@ -344,7 +371,9 @@ class TestConclusions:
         query = "SELECT needs_decision, counted, provider FROM portfolio.v_accounts ORDER BY provider"
         assert await rows(reader, query, "user-1") == [(True, False, "plaid"), (True, True, "snaptrade")]
 
-    async def test_a_stored_decision_parts_them_at_the_next_event(self, applier, database, migrated_database) -> None:
+    async def test_a_stored_decision_parts_them_at_the_next_event(
+        self, applier, database, migrated_database
+    ) -> None:
         await apply(applier, FIDELITY.holds(*MANY), FIDELITY_TOO.holds(*MANY))
         pair = sorted([FIDELITY.account_id("a"), FIDELITY_TOO.account_id("a")])
         async with database.transaction() as conn:
@@ -364,7 +393,9 @@ class TestConclusions:
         assert await sweep.once() == 0
         clock.advance(timedelta(hours=72).total_seconds())
         assert await sweep.once() == 1
-        assert await rows(database, "SELECT DISTINCT position_status FROM portfolio.positions") == [("stale",)]
+        assert await rows(database, "SELECT DISTINCT position_status FROM portfolio.positions") == [
+            ("stale",)
+        ]
         assert await sweep.once() == 0
 
     async def test_metrics_count_checks_and_positions(self, applier, metrics) -> None:
@@ -429,7 +460,9 @@ class TestViews:
             assert len(await rows(reader, f"SELECT 1 FROM portfolio.{view}", "user-1")) == count
             assert await rows(reader, f"SELECT 1 FROM portfolio.{view}") == []
 
-    async def test_contributions_and_instruments_have_the_form_of_the_contracts(self, applier, reader) -> None:
+    async def test_contributions_and_instruments_have_the_form_of_the_contracts(
+        self, applier, reader
+    ) -> None:
         await apply(applier, FIDELITY.holds(stock("AAPL", 100, 190)), SCHWAB.holds(stock("AAPL", 50, 191)))
         query = "SELECT contributions::text, instrument::text, as_of, trading FROM portfolio.v_positions"
         [(contributions, instrument, as_of, _)] = await rows(reader, query, "user-1")

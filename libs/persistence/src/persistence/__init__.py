@@ -1,1 +1,1 @@
-"""How Onefolio keeps things: transactions, row-level security, migrations, outbox, lease, secrets."""
+"""How Onefolio keeps things: transactions, row-level security, migrations, outbox, secrets."""

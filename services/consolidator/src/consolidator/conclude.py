@@ -23,11 +23,14 @@ def content_changed(before: Book, book: Book) -> bool:
 
 
 def evidence_changed(before: Book, book: Book) -> bool:
-    """Whether anything changed by which accounts are recognised."""
+    """Whether anything changed by which accounts are recognised.
+
+    Holdings tell accounts apart only where two could be one.
+    """
     return (
         _descriptions(before) != _descriptions(book)
         or before.decisions != book.decisions
-        or content_changed(before, book)
+        or (content_changed(before, book) and bool(candidates(_evidence(book))))
     )
 
 

@@ -1,5 +1,7 @@
 """The consolidator as a process."""
 
+import gc
+
 from consolidator.apply import Applier
 from consolidator.broker import Broker, Opening, rabbit
 from consolidator.measures import Measures
@@ -69,9 +71,20 @@ def _database(settings: ConsolidatorSettings) -> Database:
     )
 
 
+def calm_collector() -> None:
+    """Let Python look for garbage cycles less often.
+
+    A batch makes a hundred thousand short-lived tuples and not one cycle; with the usual thresholds the
+    collector walks them, and all that is remembered between batches, for a fifth of the process's time.
+    """
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 50)
+
+
 def main() -> None:
     """Run until told to stop."""
     settings = load(ConsolidatorSettings)
+    calm_collector()
     run(build(settings), settings)
 
 

@@ -1,9 +1,9 @@
 """What the consolidator counts, beside what the consume loop counts of every message."""
 
-from collections.abc import Iterable
 from datetime import datetime
 
 from consolidator.book import Book
+from consolidator.work import Work
 from service_kit.metrics import Metrics
 
 STALENESS = (60.0, 600.0, 3600.0, 14_400.0, 43_200.0, 86_400.0, 259_200.0, 604_800.0)
@@ -41,24 +41,25 @@ class Measures:
         self._batch.observe(messages)
         self._seconds.observe(seconds)
 
-    def positions(self, *, new: int, changed: int, removed: int) -> None:
-        """Count position rows written."""
-        for change, rows in (("new", new), ("changed", changed), ("removed", removed)):
-            if rows:
-                self._positions.labels(change).inc(rows)
+    def committed(self, work: Work) -> None:
+        """Count what a committed transaction wrote, found and brought up to date."""
+        for found in work.found.values():
+            for change, rows in (("new", found.new), ("changed", found.changed), ("removed", found.gone)):
+                if rows:
+                    self._positions.labels(change).inc(len(rows))
+        for user, after in work.books.items():
+            self._book(work.before[user], after, work.now)
 
-    def books(self, pairs: Iterable[tuple[Book, Book]], now: datetime) -> None:
-        """Count new check results and the age of what was applied."""
-        for before, after in pairs:
-            for real_account_id, check in after.checks.items():
-                if before.checks.get(real_account_id) != check:
-                    self._checks.labels(check.outcome).inc()
-            for account_id, held in after.held.items():
-                if held.current is not None and held is not before.held.get(account_id):
-                    age = (now - held.current.as_of).total_seconds()
-                    self._staleness.labels(self._label(after.accounts[account_id].provider)).observe(
-                        max(0.0, age)
-                    )
+    def _book(self, before: Book, after: Book, now: datetime) -> None:
+        for real_account_id, check in after.checks.items():
+            if before.checks.get(real_account_id) != check:
+                self._checks.labels(check.outcome).inc()
+        for account_id, held in after.held.items():
+            if held.current is not None and held is not before.held.get(account_id):
+                age = (now - held.current.as_of).total_seconds()
+                self._staleness.labels(self._label(after.accounts[account_id].provider)).observe(
+                    max(0.0, age)
+                )
 
     def _label(self, provider: str) -> str:
         """The provider as a label; after twenty, further ones share one."""

@@ -11,7 +11,7 @@ PRIORITIES = MappingProxyType({"snaptrade": 3, "plaid": 2, "manual": 1})
 """Which provider's sight of an account is preferred; a provider not named ranks 0."""
 
 
-class Rules(Record):
+class Rules(Record, frozen=True, kw_only=True):
     """The policies of the domain."""
 
     sources: SourcePolicy = SourcePolicy(priorities=dict(PRIORITIES), max_age=timedelta(hours=72))

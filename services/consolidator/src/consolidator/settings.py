@@ -49,7 +49,7 @@ class ConsolidatorSettings(ServiceSettings):
             le=1000,
             description="Messages applied together at most; a lone message never waits for others.",
         ),
-    ] = 100
+    ] = 200
     source_max_age: Annotated[
         Duration,
         Field(
@@ -97,7 +97,9 @@ class ConsolidatorSettings(ServiceSettings):
         """The policies these settings amount to."""
         pairs = [pair.split("=") for pair in self.source_priorities.split(",")]
         return Rules(
-            sources=SourcePolicy(priorities={name: int(rank) for name, rank in pairs}, max_age=self.source_max_age),
+            sources=SourcePolicy(
+                priorities={name: int(rank) for name, rank in pairs}, max_age=self.source_max_age
+            ),
             erase=ErasePolicy(confirm_after=self.quarantine_confirm_after),
             check=CheckPolicy(relative=self.conservation_relative, absolute=self.conservation_absolute),
         )

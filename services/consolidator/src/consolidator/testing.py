@@ -213,6 +213,6 @@ async def dump(database: Database) -> dict[str, list[str]]:
     async with database.transaction() as conn:
         for table in TABLES:
             query = f'SELECT ({stamps})::text COLLATE "C" FROM portfolio.{table} t ORDER BY 1'  # noqa: S608  our names
-            rows = await (await conn.execute(query)).fetchall()  # type: ignore[call-overload]  # not a literal
+            rows = await (await conn.execute(query)).fetchall()
             found[table] = [row[0] for row in rows]
     return found

@@ -10,7 +10,7 @@ from contracts.struct import Record
 OK, BREAK, UNKNOWN = "ok", "break", "unknown"
 
 
-class Check(Record):
+class Check(Record, frozen=True, kw_only=True):
     """The outcome for one real account; ``difference`` is counted minus expected, where both are known."""
 
     outcome: str

@@ -12,7 +12,7 @@ from consolidator.domain.values import InstrumentRef, Line
 from contracts.struct import Record
 
 
-class Duplicate(Record):
+class Duplicate(Record, frozen=True, kw_only=True):
     """Another sight of a real account, with the rule that excluded it."""
 
     account_id: str
@@ -21,7 +21,7 @@ class Duplicate(Record):
     lines: tuple[Line, ...]
 
 
-class Counted(Record):
+class Counted(Record, frozen=True, kw_only=True):
     """The one counted source of a real account and the duplicates beside it."""
 
     real_account_id: str
@@ -33,7 +33,7 @@ class Counted(Record):
     duplicates: tuple[Duplicate, ...] = ()
 
 
-class Part(Record):
+class Part(Record, frozen=True, kw_only=True):
     """What one counted source contributes; its clocks are joined when it is read, since they move alone."""
 
     real_account_id: str
@@ -44,7 +44,7 @@ class Part(Record):
     cost_basis: Decimal | None
 
 
-class Left(Record):
+class Left(Record, frozen=True, kw_only=True):
     """What a duplicate sight showed of the same instrument, and the rule that excluded it."""
 
     real_account_id: str
@@ -55,7 +55,7 @@ class Left(Record):
     rule: str
 
 
-class Consolidated(Record):
+class Consolidated(Record, frozen=True, kw_only=True):
     """One position; ``ref``, price, provider and account are those of its highest-priority contributor."""
 
     key: str
@@ -89,6 +89,9 @@ def consolidate(sources: Iterable[Counted]) -> dict[Slot, Consolidated]:
     slots: dict[Slot, list[Contribution]] = {}
     for one in ranked:
         for line in one.lines:
+            if not line.quantity and not line.market_value:
+                # "No cash here" is said by a zero row; it contributes nothing to a position.
+                continue
             key = line.ref.key
             slot = (alias.get(key, key) if alias else key, line.currency)
             if slot in slots:

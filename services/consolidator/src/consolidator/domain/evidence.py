@@ -8,7 +8,7 @@ from contracts.accounts import AccountType
 from contracts.struct import Record
 
 
-class Evidence(Record):
+class Evidence(Record, frozen=True, kw_only=True):
     """What is known of one provider account that can tell which real account it is."""
 
     account_id: str
@@ -23,7 +23,7 @@ class Evidence(Record):
     """``None`` when the account has no good snapshot."""
 
 
-class Weights(Record):
+class Weights(Record, frozen=True, kw_only=True):
     """What each agreement or disagreement is worth; scores at or above ``same`` join, at or below ``different`` part.
 
     ``overlap`` is a curve: pairs of (overlap of the holdings, points), linear in between.
@@ -48,7 +48,7 @@ class Weights(Record):
     far: Decimal = Decimal("0.05")
 
 
-class Score(Record):
+class Score(Record, frozen=True, kw_only=True):
     """A score and what made it, each reason with its points."""
 
     value: Decimal

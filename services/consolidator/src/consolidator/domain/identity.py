@@ -22,7 +22,7 @@ class Verdict(StrEnum):
     NEEDS_DECISION = "needs_decision"
 
 
-class Link(Record):
+class Link(Record, frozen=True, kw_only=True):
     """The verdict on one pair of accounts of one institution and what it rests on."""
 
     accounts: tuple[str, str]
@@ -32,7 +32,7 @@ class Link(Record):
     reasons: tuple[str, ...]
 
 
-class Group(Record):
+class Group(Record, frozen=True, kw_only=True):
     """The provider accounts of one real account; ``needs_decision`` when a grey pair holds it together."""
 
     real_account_id: str
@@ -41,7 +41,7 @@ class Group(Record):
     needs_decision: bool
 
 
-class Identity(Record):
+class Identity(Record, frozen=True, kw_only=True):
     """Every real account of a user, and the pairs that were judged on the way."""
 
     groups: tuple[Group, ...]

@@ -9,7 +9,7 @@ from contracts.struct import Record
 UNUSABLE = frozenset({ConnectionStatus.BROKEN, ConnectionStatus.REVOKED, ConnectionStatus.REMOVED})
 
 
-class Source(Record):
+class Source(Record, frozen=True, kw_only=True):
     """One sight of a real account that has a good snapshot."""
 
     account_id: str
@@ -19,7 +19,7 @@ class Source(Record):
     """Why it is not healthy, ``None`` when it is."""
 
 
-class Choice(Record):
+class Choice(Record, frozen=True, kw_only=True):
     """The counted source, why it is counted, and why the others are not."""
 
     counted: Source | None

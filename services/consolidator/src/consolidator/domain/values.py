@@ -8,7 +8,7 @@ from contracts.statuses import ConnectionStatus
 from contracts.struct import Record
 
 
-class InstrumentRef(Record):
+class InstrumentRef(Record, frozen=True, kw_only=True):
     """What the rules need of an instrument; ``instrument_id`` names one provider's full description of it."""
 
     instrument_id: str
@@ -19,7 +19,7 @@ class InstrumentRef(Record):
     """Only where a shared FIGI means the same thing: never for options, cash and crypto."""
 
 
-class Line(Record):
+class Line(Record, frozen=True, kw_only=True):
     """One holding of one provider account; numbers are in plain form, ``None`` is unknown."""
 
     ref: InstrumentRef
@@ -32,7 +32,7 @@ class Line(Record):
     cash_equivalent: bool = False
 
 
-class Worth(Record):
+class Worth(Record, frozen=True, kw_only=True):
     """What an account's holdings add up to; ``currency`` is ``None`` when they are in several or none."""
 
     currency: str | None
@@ -41,7 +41,7 @@ class Worth(Record):
     empty: bool
 
 
-class Sight(Record):
+class Sight(Record, frozen=True, kw_only=True):
     """One complete snapshot of an account's holdings.
 
     ``base_version`` is the version of the snapshot it was judged against (0: none came before): a
@@ -58,21 +58,21 @@ class Sight(Record):
     lines: tuple[Line, ...] | None = None
 
 
-class Quarantine(Record):
+class Quarantine(Record, frozen=True, kw_only=True):
     """A complete but suddenly empty (or tiny) snapshot, kept aside until confirmed."""
 
     sight: Sight
     first_synced_at: datetime
 
 
-class Gap(Record):
+class Gap(Record, frozen=True, kw_only=True):
     """The newest incomplete snapshot and what it says was missing."""
 
     version: int
     reason: str
 
 
-class Held(Record):
+class Held(Record, frozen=True, kw_only=True):
     """All that is known of one account's holdings: the last good snapshot and what is held against newer ones."""
 
     current: Sight | None = None
@@ -95,7 +95,7 @@ class Held(Record):
         return max(current, aside, gap)
 
 
-class StatusMark(Record):
+class StatusMark(Record, frozen=True, kw_only=True):
     """A status and what orders it among others of the same connection; ``rank`` breaks ties of version."""
 
     status: ConnectionStatus
@@ -106,7 +106,7 @@ class StatusMark(Record):
     provider_code: str | None = None
 
 
-class Connection(Record):
+class Connection(Record, frozen=True, kw_only=True):
     """A connection; a stub (``linked_version`` 0) exists as soon as anything of it was seen."""
 
     connection_id: str
@@ -122,7 +122,7 @@ class Connection(Record):
     """The version of the newest complete list of its accounts."""
 
 
-class BalanceSheet(Record):
+class BalanceSheet(Record, frozen=True, kw_only=True):
     """The balances of one account per currency; ``balances`` is ``None`` where they are stored unchanged."""
 
     version: int
@@ -132,7 +132,7 @@ class BalanceSheet(Record):
     balances: tuple[Balance, ...] | None = None
 
 
-class Account(Record):
+class Account(Record, frozen=True, kw_only=True):
     """A provider account; ``listed`` is its description once a list of accounts named it."""
 
     account_id: str
@@ -145,7 +145,7 @@ class Account(Record):
     real_account_id: str | None = None
 
 
-class Decision(Record):
+class Decision(Record, frozen=True, kw_only=True):
     """What the user or an admin said of two accounts; the newest of a pair holds."""
 
     accounts: tuple[str, str]
@@ -154,7 +154,7 @@ class Decision(Record):
     decided_at: datetime
 
 
-class RealAccount(Record):
+class RealAccount(Record, frozen=True, kw_only=True):
     """One account as it exists at the institution, and the one source that is counted for it."""
 
     real_account_id: str
@@ -168,7 +168,7 @@ class RealAccount(Record):
     """The other sources, each with the rule that excluded it."""
 
 
-class SourcePolicy(Record):
+class SourcePolicy(Record, frozen=True, kw_only=True):
     """How one source is chosen among several sights of one real account."""
 
     priorities: dict[str, int]
@@ -179,7 +179,7 @@ class SourcePolicy(Record):
         return self.priorities.get(provider, 0)
 
 
-class ErasePolicy(Record):
+class ErasePolicy(Record, frozen=True, kw_only=True):
     """When a smaller snapshot is believed."""
 
     confirm_after: timedelta
@@ -189,7 +189,7 @@ class ErasePolicy(Record):
     """How far, relative to the vanished value, cash may miss it and still explain it."""
 
 
-class CheckPolicy(Record):
+class CheckPolicy(Record, frozen=True, kw_only=True):
     """How far holdings may miss the provider's own total."""
 
     relative: Decimal = Decimal("0.005")

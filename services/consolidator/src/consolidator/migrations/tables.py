@@ -119,7 +119,7 @@ TABLES = (
         {amount("cost_basis")},
         price_as_of timestamptz,
         cash_equivalent boolean NOT NULL,
-        PRIMARY KEY (user_id, account_id, instrument_id, currency)) WITH (fillfactor = 85)""",
+        PRIMARY KEY (user_id, account_id, instrument_id, currency)) WITH (fillfactor = 50)""",
     f"""CREATE TABLE portfolio.balances (
         user_id text COLLATE "C" NOT NULL,
         account_id uuid NOT NULL,
@@ -208,7 +208,7 @@ TABLES = (
         excluded json NOT NULL,
         digest bigint NOT NULL,
         last_consolidation_at timestamptz NOT NULL,
-        PRIMARY KEY (user_id, portfolio_id, instrument_key, currency)) WITH (fillfactor = 85)""",
+        PRIMARY KEY (user_id, portfolio_id, instrument_key, currency)) WITH (fillfactor = 50)""",
     """CREATE TABLE portfolio.portfolio_versions (
         user_id text COLLATE "C" NOT NULL,
         portfolio_id uuid NOT NULL,

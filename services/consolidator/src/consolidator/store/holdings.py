@@ -8,6 +8,7 @@ from consolidator.book import Book
 from consolidator.catalogue import Catalogue
 from consolidator.domain.values import Held, Line
 from consolidator.store.arrays import Row
+from consolidator.store.remembered import Remembered
 from consolidator.store.rows import holding_row
 from persistence.database import Connection as Session
 
@@ -21,9 +22,11 @@ REFS = """SELECT instrument_id::text, key, kind, symbol, joining_figi
     FROM portfolio.instruments WHERE instrument_id = ANY (%s::uuid[])"""
 
 
-async def load_lines(conn: Session, books: Iterable[Book], catalogue: Catalogue) -> None:
+async def load_lines(
+    conn: Session, books: Iterable[Book], catalogue: Catalogue, remembered: Remembered
+) -> None:
     """Bring into memory the holdings of every account of these books that are not there yet."""
-    wanted = {account_id: book for book in books for account_id in _missing(book)}
+    wanted = {account_id: book for book in books for account_id in _missing(book, remembered)}
     if not wanted:
         return
     users = sorted({book.user_id for book in wanted.values()})
@@ -33,18 +36,27 @@ async def load_lines(conn: Session, books: Iterable[Book], catalogue: Catalogue)
     for account_id, instrument_id, *rest in rows:
         lines[account_id].append(_line(catalogue, instrument_id, *rest))
     for account_id, book in wanted.items():
-        held = book.held[account_id]
-        if held.current is not None:
-            current = replace(held.current, lines=tuple(lines[account_id]))
-            book.held[account_id] = replace(held, current=current)
+        _fill(book, account_id, tuple(lines[account_id]))
 
 
-def _missing(book: Book) -> list[str]:
-    return [
-        account_id
-        for account_id, held in book.held.items()
-        if held.current is not None and held.current.lines is None
-    ]
+def _missing(book: Book, remembered: Remembered) -> list[str]:
+    """The accounts whose lines must be read; what is remembered is filled in."""
+    missing = []
+    for account_id, held in list(book.held.items()):
+        if held.current is None or held.current.lines is not None:
+            continue
+        lines = remembered.lines(account_id, held.current.content_hash)
+        if lines is None:
+            missing.append(account_id)
+        else:
+            _fill(book, account_id, lines)
+    return missing
+
+
+def _fill(book: Book, account_id: str, lines: tuple[Line, ...]) -> None:
+    held = book.held[account_id]
+    if held.current is not None:
+        book.held[account_id] = replace(held, current=replace(held.current, lines=lines))
 
 
 async def _learn(conn: Session, instruments: set[str], catalogue: Catalogue) -> None:

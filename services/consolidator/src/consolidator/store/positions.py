@@ -1,12 +1,13 @@
 """Positions: which stored rows differ from the ones that were concluded, told by a digest per row."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
 import msgspec
 
 from consolidator.domain.consolidate import Consolidated, Slot
 from consolidator.store.arrays import Row, time
+from consolidator.store.remembered import Digests
 from contracts.ids import position_id
 from persistence.database import Connection as Session
 
@@ -14,8 +15,6 @@ DIGESTS = """SELECT user_id, portfolio_id::text, instrument_key, currency, diges
     FROM portfolio.positions WHERE user_id = ANY (%s)"""
 _ENCODER = msgspec.json.Encoder(decimal_format="string")
 _MSGPACK = msgspec.msgpack.Encoder()
-
-Digests = dict[Slot, int]
 
 
 async def load_digests(conn: Session, portfolios: dict[str, str]) -> dict[str, Digests]:
@@ -30,11 +29,12 @@ async def load_digests(conn: Session, portfolios: dict[str, str]) -> dict[str, D
 
 @dataclass(frozen=True, slots=True)
 class PositionChanges:
-    """Rows of one portfolio to insert, to overwrite and to delete."""
+    """Rows of one portfolio to insert, to overwrite and to delete, and the digests they leave behind."""
 
-    new: list[Row]
-    changed: list[Row]
-    gone: list[Row]
+    new: list[Row] = field(default_factory=list)
+    changed: list[Row] = field(default_factory=list)
+    gone: list[Row] = field(default_factory=list)
+    digests: Digests = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.new or self.changed or self.gone)
@@ -44,10 +44,10 @@ def compare(
     user_id: str, portfolio_id: str, stored: Digests, concluded: dict[Slot, Consolidated]
 ) -> PositionChanges:
     """What must be written so that the stored positions are the concluded ones."""
-    changes = PositionChanges([], [], [])
+    changes = PositionChanges()
     for slot, position in concluded.items():
         cells = _cells(position)
-        digest = _digest(cells)
+        digest = changes.digests[slot] = _digest(cells)
         was = stored.get(slot)
         if was is None:
             changes.new.append(
@@ -65,11 +65,12 @@ def _digest(cells: Row) -> int:
 
 
 def _cells(one: Consolidated) -> Row:
-    parts = one.contributions
+    ref, parts = one.ref, one.contributions
+    single = len(parts) == 1
     return (
-        one.ref.instrument_id,
-        one.ref.ticker,
-        one.ref.kind,
+        ref.instrument_id,
+        ref.ticker,
+        ref.kind,
         str(one.quantity),
         None if one.price is None else str(one.price),
         time(one.price_as_of),
@@ -79,8 +80,8 @@ def _cells(one: Consolidated) -> Row:
         "t" if one.cost_basis_complete else "f",
         one.provider,
         one.account_id,
-        "{" + ",".join([part.account_id for part in parts]) + "}",
-        one.provider if len(parts) == 1 else "consolidated",
+        f"{{{one.account_id if single else ','.join([part.account_id for part in parts])}}}",
+        one.provider if single else "consolidated",
         "stale" if one.stale else "current",
         _ENCODER.encode(parts).decode(),
         _ENCODER.encode(one.excluded).decode() if one.excluded else "[]",

@@ -12,7 +12,6 @@ from consolidator.store.positions import PositionChanges
 from consolidator.store.table import Table
 from contracts.ids import portfolio_id
 from contracts.instruments import Instrument
-from persistence.database import Connection as Session
 
 EMPTY = Held()
 Statement = tuple[str, list[str]]
@@ -121,12 +120,6 @@ class Changes:
             )
             if was is not None:
                 self.put("delete", tables.BALANCES_OF, [(user, account_id)])
-
-
-async def write(conn: Session, statements: list[Statement]) -> None:
-    """Send all statements; inside a pipeline, without waiting in between."""
-    for statement, parameters in statements:
-        await conn.execute(statement, parameters)
 
 
 def _statement(verb: str, table: Table, found: list[Row], at: str) -> Statement:

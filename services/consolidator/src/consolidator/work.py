@@ -1,0 +1,171 @@
+"""One transaction's worth of work: load the users' books, let the rules work, write what changed."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from consolidator import conclude, publish
+from consolidator.admission import classify
+from consolidator.book import Book
+from consolidator.catalogue import Catalogue
+from consolidator.handlers import HANDLERS
+from consolidator.records import RECORDS, Records
+from consolidator.rules import Rules
+from consolidator.store.holdings import load_lines
+from consolidator.store.loading import Books, load
+from consolidator.store.positions import PositionChanges, compare, load_digests
+from consolidator.store.remembered import Digests, Remembered
+from consolidator.store.saving import Changes, Statement
+from contracts.holdings import HoldingsSnapshot
+from contracts.ids import portfolio_id
+from contracts.messages import Event
+from messaging.policy import DONE, Outcome, outcome_of
+from messaging.publishing import outgoing_event
+from persistence import outbox
+from persistence.database import Connection as Session
+
+SCHEMA = "portfolio"
+
+
+@dataclass(slots=True)
+class Work:
+    """What one transaction is to do, and what came of it."""
+
+    messages: list[Any]
+    users: list[str]
+    catalogue: Catalogue
+    remembered: Remembered
+    rules: Rules
+    now: datetime
+    outcomes: list[Outcome] = field(default_factory=list)
+    before: Books = field(default_factory=dict)
+    books: Books = field(default_factory=dict)
+    found: dict[str, PositionChanges] = field(default_factory=dict)
+    """What became of the positions of the users that were summed anew."""
+    announced: list[Event] = field(default_factory=list)
+    instruments: set[str] = field(default_factory=set)
+    """Those that this transaction wrote."""
+
+    async def run(self, conn: Session) -> None:
+        """Do it, inside the caller's transaction.
+
+        The server writes what was seen while Python still sums what follows from it.
+        """
+        self.books = await load(conn, self.users)
+        await load_lines(conn, _with_news(self.messages, self.books), self.catalogue, self.remembered)
+        self.before = {user: book.copy() for user, book in self.books.items()}
+        seen = Changes()
+        self._handle(seen)
+        await self._conclude(conn)
+        stored = await self._stored(conn)
+        async with conn.pipeline():
+            await _write(conn, self._seen(seen))
+            await _write(conn, self._summed(stored))
+            outgoing = [outgoing_event(one, source=publish.SOURCE, time=self.now) for one in self.announced]
+            await outbox.add(conn, SCHEMA, outgoing)
+
+    def remember(self) -> None:
+        """Keep what is committed now, for the next batch that needs it."""
+        self.catalogue.saved(self.instruments)
+        for user, found in self.found.items():
+            self.remembered.keep_digests(user, self.books[user].version, found.digests)
+        for user, book in self.books.items():
+            for account_id, held in book.held.items():
+                one = held.current
+                if one and one.lines is not None and held is not self.before[user].held.get(account_id):
+                    self.remembered.keep_lines(account_id, one.content_hash, one.lines)
+
+    def _handle(self, changes: Changes) -> None:
+        records = Records()
+        for message in self.messages:
+            self.outcomes.append(self._handled(message, self.books[message.user_id], records))
+        records.into(changes)
+
+    def _handled(self, message: Any, book: Book, records: Records) -> Outcome:
+        try:
+            if handler := HANDLERS.get(type(message)):
+                handler(message, book, self.catalogue, self.rules)
+            else:
+                RECORDS[type(message)](message, records)
+        except Exception as error:  # noqa: BLE001  one bad message must not take its neighbours with it
+            return outcome_of(error, classify)
+        return DONE
+
+    async def _conclude(self, conn: Session) -> None:
+        grey = [
+            user
+            for user, book in self.books.items()
+            if conclude.needs_lines_to_identify(self.before[user], book)
+        ]
+        await self._load_rest(conn, grey)
+        for user, book in self.books.items():
+            conclude.conclude(self.before[user], book, self.rules, self.now)
+
+    async def _stored(self, conn: Session) -> dict[str, Digests]:
+        """The digests of the stored positions of users whose positions must be summed anew."""
+        touched = [
+            user for user, book in self.books.items() if conclude.positions_changed(self.before[user], book)
+        ]
+        await self._load_rest(conn, touched)
+        digests: dict[str, Digests] = {}
+        unknown = {}
+        for user in touched:
+            version = self.books[user].version
+            # A portfolio that never changed has no positions.
+            known = self.remembered.digests(user, version) if version else {}
+            if known is None:
+                unknown[user] = portfolio_id(user)
+            else:
+                digests[user] = known
+        return digests | (await load_digests(conn, unknown) if unknown else {})
+
+    async def _load_rest(self, conn: Session, users: list[str]) -> None:
+        """Load the lines that were not needed so far, into the books before and after alike."""
+        missing = [user for user in users if not self.books[user].lines_loaded]
+        if not missing:
+            return
+        await load_lines(conn, [self.before[user] for user in missing], self.catalogue, self.remembered)
+        for user in missing:
+            self.books[user].take_lines(self.before[user])
+
+    def _seen(self, changes: Changes) -> list[Statement]:
+        for user, book in self.books.items():
+            changes.book(self.before[user], book)
+            self.announced += publish.findings(self.before[user], book)
+        missing = self.catalogue.unsaved(changes.instruments_used())
+        changes.instruments(missing)
+        self.instruments = {ref.instrument_id for ref, _ in missing}
+        return changes.statements(self.now.isoformat())
+
+    def _summed(self, stored: dict[str, Digests]) -> list[Statement]:
+        changes = Changes()
+        for user, digests in stored.items():
+            book = self.books[user]
+            positions = conclude.positions(book, self.rules)
+            found = self.found[user] = compare(user, portfolio_id(user), digests, positions)
+            if found:
+                book.version += 1
+                changes.positions(user, found, book.version, len(positions))
+                self.announced.append(publish.consolidated(book, found, positions.values(), self.now))
+        return changes.statements(self.now.isoformat())
+
+
+async def _write(conn: Session, statements: list[Statement]) -> None:
+    """Send statements; inside a pipeline, without waiting for their results."""
+    for statement, parameters in statements:
+        await conn.execute(statement, parameters)
+
+
+def _with_news(messages: list[Any], books: Books) -> list[Book]:
+    """The books whose holdings a message may change, so that old and new can be compared."""
+    users = {
+        message.user_id
+        for message in messages
+        if isinstance(message, HoldingsSnapshot) and _is_news(message, books[message.user_id])
+    }
+    return [books[user] for user in sorted(users)]
+
+
+def _is_news(message: HoldingsSnapshot, book: Book) -> bool:
+    current = book.holding(message.account_id).current
+    return current is not None and current.content_hash != message.content_hash
