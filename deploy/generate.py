@@ -4,8 +4,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from webhooks.settings import WebhooksSettings
-
 from connector_kit.settings import ConnectorSettings
 from consolidator.settings import ConsolidatorSettings
 from contracts import documents as contracts
@@ -17,6 +15,7 @@ from plaid_connector.settings import PlaidSettings
 from provider_sandbox import settings as sandbox
 from service_kit.settings import PLACEHOLDER, ServiceSettings, describe
 from snaptrade_connector.settings import SnapTradeSettings
+from webhooks.settings import WebhooksSettings
 
 TOPOLOGY = "# Topology\n\nGenerated from `libs/messaging` by `make docs`; change it there.\n\n"
 ROOT = Path(__file__).resolve().parents[1]

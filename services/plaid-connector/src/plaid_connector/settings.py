@@ -2,8 +2,9 @@
 
 from typing import Annotated
 
-from connector_kit.settings import ConnectorSettings
 from pydantic import Field, SecretStr
+
+from connector_kit.settings import ConnectorSettings
 
 
 class PlaidSettings(ConnectorSettings):
