@@ -1,5 +1,6 @@
 """Processes by id, never by name: start detached, recognise again after a pid was reused, stop."""
 
+import atexit
 import os
 import signal
 import socket
@@ -11,6 +12,14 @@ from typing import Any
 
 # Children stay referenced: a collected Popen of a running process warns, and one that is polled never stays a zombie.
 _started: list[subprocess.Popen[bytes]] = []
+
+
+@atexit.register
+def _let_go() -> None:
+    """Children that outlive us do so on purpose: nothing to warn about."""
+    for child in _started:
+        if child.poll() is None:
+            child.returncode = 0
 
 
 def spawn(

@@ -88,7 +88,7 @@ def _verifiers(settings: WebhooksSettings, plaid: PlaidKeyClient | None, clock: 
 
 
 def _plaid_client(settings: WebhooksSettings, metrics: Metrics) -> PlaidKeyClient | None:
-    if not (settings.plaid_base_url and settings.plaid_client_id and settings.plaid_secret):
+    if not (settings.plaid_client_id and settings.plaid_secret):
         return None
     headers = credentials(settings.plaid_client_id, settings.plaid_secret.get_secret_value())
     return PlaidKeyClient(

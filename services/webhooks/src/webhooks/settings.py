@@ -47,12 +47,12 @@ class WebhooksSettings(ServiceSettings):
         ),
     ] = False
     plaid_base_url: Annotated[
-        str | None,
+        str,
         Field(
             validation_alias="PLAID_BASE_URL",
             description="Where Plaid answers; its webhooks are verified with keys from there.",
         ),
-    ] = None
+    ] = "https://production.plaid.com"
     plaid_client_id: Annotated[
         str | None, Field(validation_alias="PLAID_CLIENT_ID", description="Plaid's client id.")
     ] = None
@@ -72,11 +72,9 @@ class WebhooksSettings(ServiceSettings):
 
     @model_validator(mode="after")
     def _serve_somebody(self) -> Self:
-        plaid = (self.plaid_base_url, self.plaid_client_id, self.plaid_secret)
+        plaid = (self.plaid_client_id, self.plaid_secret)
         if any(plaid) and not all(plaid):
-            raise ValueError(
-                "PLAID_BASE_URL, PLAID_CLIENT_ID and PLAID_SECRET are given together or not at all"
-            )
+            raise ValueError("PLAID_CLIENT_ID and PLAID_SECRET are given together or not at all")
         if not any((self.snaptrade_consumer_key, *plaid)):
             raise ValueError("no provider is configured: SNAPTRADE_CONSUMER_KEY or Plaid's keys are needed")
         return self
