@@ -18,7 +18,7 @@ from service_kit.metrics import Metrics
 from snaptrade_connector import wire
 from snaptrade_connector.errors import PROVIDER, normalize_snaptrade_error, protocol_error, unanswered
 from snaptrade_connector.signing import SnapTradeAuth
-from snaptrade_connector.transport import LeanTransport
+from snaptrade_connector.transport import AiohttpTransport
 
 T = TypeVar("T")
 
@@ -44,10 +44,10 @@ def connect(base: str, auth: SnapTradeAuth, metrics: Metrics, gate: Gate) -> "Sn
 
     ``base`` is SnapTrade's root or its legacy ``/api/v1``: the path that is sent is the path that is signed.
     """
-    lean = LeanTransport(
+    inner = AiohttpTransport(
         connections=LIMITS.connections, keepalive=LIMITS.keepalive, response_bytes=LIMITS.response_bytes
     )
-    return SnapTradeClient(gate.transport(lean), base, auth, Calls(metrics))
+    return SnapTradeClient(gate.transport(inner), base, auth, Calls(metrics))
 
 
 class Calls:

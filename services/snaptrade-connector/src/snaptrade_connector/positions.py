@@ -10,7 +10,7 @@ from decimal import Context, Decimal, localcontext
 import msgspec
 
 from contracts.holdings import Holding
-from contracts.instruments import Instrument, InstrumentKind
+from contracts.instruments import Instrument
 from contracts.money import InexactNumberError, amount, quantity
 from snaptrade_connector import wire
 from snaptrade_connector.instruments import ONE, instrument, listing_currency, money_market
@@ -26,9 +26,6 @@ from snaptrade_connector.units import (
 GAP_QUANTITY = "a position has no quantity"
 GAP_NUMBER = "a number of a position cannot be kept exactly"
 _EXACT = Context(prec=100)
-# Copying a holding with new members costs a third of building one from keywords.
-_copy = msgspec.structs.replace
-_BLANK = Holding(instrument=Instrument(key="", kind=InstrumentKind.OTHER), quantity=Decimal(0), currency="")
 
 
 class Rows(msgspec.Struct, frozen=True):
@@ -68,8 +65,7 @@ def _holding(row: wire.Position, units: Decimal, length: int, account_currency: 
     if currency not in WHOLE_CURRENCIES or held.multiplier is not ONE or price is None or cost is None:
         return _odd_holding(row, held, units, account_currency)
     value, basis = price * units, cost * units
-    return _copy(
-        _BLANK,
+    return Holding(
         instrument=held,
         quantity=units,
         currency=currency,

@@ -1,28 +1,38 @@
-"""A lean HTTP/1.1 transport for httpx: keep-alive connections on asyncio, parsed in C, answers read whole.
+"""aiohttp as the transport of httpx requests: it reads a large account faster than httpx' own transport does.
 
-It exists for speed: reading a large account through httpx' own transport costs several times what decoding it
-does. It does what talking to one API needs and no more: no proxies, no HTTP/2, no streaming, no retries.
-Answers are bounded in size; an exchange that is cut short closes its connection.
+What aiohttp would add by itself is off: redirects, cookies, proxies, decoding, headers nobody gave and, above
+all, repetition. Its errors are replaced by httpx' without their text, which can hold a URL and with it a secret.
 """
 
 import asyncio
 import ssl
-import time
-from collections import deque
-from collections.abc import Mapping
 
+import aiohttp
 import httpx
+from aiohttp.connector import Connection
+from yarl import URL
 
-from snaptrade_connector.connection import Connection
+from service_kit.http_client import ResponseTooLarge
 
-_UNSET = 60.0
+_PIECE = 2**18
+"""Bytes aiohttp reads ahead: a large answer arrives in few pieces."""
+
+_OWN_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+
+_MEANINGS: tuple[tuple[type[Exception], type[httpx.TransportError]], ...] = (
+    (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout),
+    (aiohttp.ServerTimeoutError, httpx.ReadTimeout),
+    (aiohttp.ClientConnectorError, httpx.ConnectError),
+    (aiohttp.ClientConnectionError, httpx.ReadError),
+    (ValueError, httpx.LocalProtocolError),
+)
 
 
-class LeanTransport(httpx.AsyncBaseTransport):
-    """Sends requests over pooled connections, at most ``connections`` to all origins together.
+class AiohttpTransport(httpx.AsyncBaseTransport):
+    """Sends each request once, over at most ``connections`` kept alive, and reads the whole answer.
 
-    Honours the connect, read and pool timeouts of a request; ``read`` bounds the silence between two pieces
-    of an answer.
+    Honours the connect, read and pool timeouts of a request; ``read`` bounds the silence between two pieces of an
+    answer. Without ``tls`` it trusts whom httpx trusts.
     """
 
     def __init__(
@@ -37,7 +47,7 @@ class LeanTransport(httpx.AsyncBaseTransport):
         self._keepalive = keepalive
         self._response_bytes = response_bytes
         self._tls = tls
-        self._idle: dict[tuple[str, str, int], deque[Connection]] = {}
+        self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request and read the whole answer.
@@ -46,76 +56,84 @@ class LeanTransport(httpx.AsyncBaseTransport):
             httpx.TransportError: it could not be sent, or not be read to its end in time and size.
         """
         timeouts = request.extensions.get("timeout", {})
-        await _take_turn(self._turns, _seconds(timeouts, "pool"), request)
+        limits = aiohttp.ClientTimeout(connect=timeouts.get("connect"), sock_read=timeouts.get("read"))
+        await self._take_turn(timeouts.get("pool"))
         try:
-            connection = self._resting(request.url) or await self._connect(request, timeouts)
-            try:
-                answer = await connection.exchange(request, _seconds(timeouts, "read"))
-            except BaseException:
-                connection.close()
-                raise
-            self._rest(request.url, connection)
-            return answer
+            return await self._exchange(request, limits)
+        except (aiohttp.ClientError, ValueError) as error:
+            raise _translated(error) from None
         finally:
             self._turns.release()
 
     async def aclose(self) -> None:
-        """Close the connections that rest."""
-        while self._idle:
-            _, resting = self._idle.popitem()
-            for connection in resting:
-                connection.close()
+        """Close the connections; call it when none is in use: aiohttp leaves a half-read answer waiting."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
-    def _resting(self, url: httpx.URL) -> Connection | None:
-        """The connection used last that is still good; the server may have closed others meanwhile."""
-        resting = self._idle.get(_origin(url))
-        while resting:
-            connection = resting.pop()
-            if connection.usable and time.monotonic() - connection.rested_at < self._keepalive:
-                return connection
-            connection.close()
-        return None
-
-    def _rest(self, url: httpx.URL, connection: Connection) -> None:
-        if not connection.usable:
-            connection.close()
-            return
-        connection.rested_at = time.monotonic()
-        self._idle.setdefault(_origin(url), deque()).append(connection)
-
-    async def _connect(self, request: httpx.Request, timeouts: Mapping[str, float | None]) -> Connection:
-        scheme, host, port = _origin(request.url)
-        tls = self._tls_context() if scheme == "https" else None
-        loop = asyncio.get_running_loop()
+    async def _take_turn(self, seconds: float | None) -> None:
         try:
-            async with asyncio.timeout(_seconds(timeouts, "connect")):
-                _, connection = await loop.create_connection(
-                    lambda: Connection(self._response_bytes), host, port, ssl=tls
-                )
+            async with asyncio.timeout(seconds if self._turns.locked() else None):
+                await self._turns.acquire()
         except TimeoutError as error:
-            raise httpx.ConnectTimeout("no connection in time", request=request) from error
-        except OSError as error:
-            raise httpx.ConnectError("no connection", request=request) from error
-        return connection
+            raise httpx.PoolTimeout("no free connection in time") from error
 
-    def _tls_context(self) -> ssl.SSLContext:
-        if self._tls is None:
-            self._tls = httpx.create_ssl_context(trust_env=False)
-        return self._tls
+    async def _exchange(self, request: httpx.Request, limits: aiohttp.ClientTimeout) -> httpx.Response:
+        self._session = session = self._session or self._opened()
+        async with session.request(
+            request.method,
+            URL(str(request.url), encoded=True),  # as it was signed
+            headers=[(name.decode("ascii"), value.decode("ascii")) for name, value in request.headers.raw],
+            data=await request.aread() or None,
+            allow_redirects=False,
+            timeout=limits,
+        ) as answer:
+            if answer.status == httpx.codes.SWITCHING_PROTOCOLS or "Content-Encoding" in answer.headers:
+                # Neither is asked for; what is decoded could blow up without bound.
+                raise httpx.RemoteProtocolError("the answer is encoded or another protocol's")
+            content = await self._read(answer.content)
+            return httpx.Response(answer.status, headers=answer.raw_headers, content=content, request=request)
+
+    async def _read(self, stream: aiohttp.StreamReader) -> bytes:
+        pieces, count = [], 0
+        async for piece in stream.iter_any():
+            count += len(piece)
+            if count > self._response_bytes:
+                raise ResponseTooLarge(f"answer larger than {self._response_bytes} bytes")
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def _opened(self) -> aiohttp.ClientSession:
+        tls = self._tls or httpx.create_ssl_context(trust_env=False)
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=tls, limit=0, keepalive_timeout=self._keepalive),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            auto_decompress=False,
+            skip_auto_headers=_OWN_HEADERS,
+            read_bufsize=_PIECE,
+            request_class=_InTurn,
+            middlewares=(_once,),
+        )
 
 
-async def _take_turn(turns: asyncio.Semaphore, seconds: float, request: httpx.Request) -> None:
+class _InTurn(aiohttp.ClientRequest):
+    """Does not go over a connection on which something waits that nobody asked: it would pass for the answer."""
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        if conn.protocol is None or conn.protocol.should_close:
+            raise httpx.ConnectError("the server spoke out of turn; nothing was sent")
+        return await super().send(conn)
+
+
+async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """When a connection is lost aiohttp repeats GET, PUT and DELETE, unless the error is none of its own."""
     try:
-        async with asyncio.timeout(seconds if turns.locked() else None):
-            await turns.acquire()
-    except TimeoutError as error:
-        raise httpx.PoolTimeout("no free connection in time", request=request) from error
+        return await handler(request)
+    except aiohttp.ClientError as error:
+        raise _translated(error) from None
 
 
-def _origin(url: httpx.URL) -> tuple[str, str, int]:
-    return url.scheme, url.host, url.port or (443 if url.scheme == "https" else 80)
-
-
-def _seconds(timeouts: Mapping[str, float | None], name: str) -> float:
-    given = timeouts.get(name)
-    return _UNSET if given is None else given
+def _translated(error: Exception) -> httpx.TransportError:
+    found = (ours for theirs, ours in _MEANINGS if isinstance(error, theirs))
+    return next(found, httpx.RemoteProtocolError)(type(error).__name__)
