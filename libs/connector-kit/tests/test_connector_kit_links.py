@@ -1,6 +1,7 @@
 """Link sessions: begun once, finished any number of times, never losing a token."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import psycopg
@@ -12,6 +13,7 @@ from connector_kit.links import begin
 from connector_kit.sync import sync
 from connector_kit.testing import FakeAdapter, FakeConnection
 from contracts.errors import ErrorCode, RefusedError, TransientError
+from contracts.linking import FinishLink, LinkedConnection, LinkOutcome
 from contracts.messages import ConnectionLinked, ConnectionStatusChanged
 from contracts.statuses import ConnectionStatus, LinkStatus
 from messaging.bus import NotConfirmedError
@@ -243,3 +245,75 @@ async def test_no_secret_stands_in_the_database_in_clear(engine, users, begun, r
     for canary in ("token-1", "secret-of-u1", "link-s1", "provider.invalid"):
         assert canary not in dump
         assert canary.encode().hex() not in dump
+
+
+@pytest.fixture
+def by_difference(adapter, monkeypatch) -> list[LinkedConnection]:
+    """A provider whose sessions are not told apart: what is new is whatever was not known before."""
+    there: list[LinkedConnection] = []
+
+    async def finish_link(link: FinishLink) -> AsyncIterator[LinkedConnection | LinkOutcome]:
+        fresh = [one for one in there if one.external_id not in link.known or one.external_id == link.hint]
+        for one in fresh:
+            yield one
+        yield LinkOutcome(status=LinkStatus.COMPLETED if fresh else LinkStatus.PENDING)
+
+    monkeypatch.setattr(adapter, "finish_link", finish_link)
+    return there
+
+
+def authorization(external_id: str, ref: str) -> LinkedConnection:
+    return LinkedConnection(
+        external_id=external_id,
+        secret=None,
+        institution_ref=ref,
+        institution_name=ref.title(),
+        connection_type="read",
+    )
+
+
+@pytest.mark.parametrize("first_to_look", ["s1", "s2"])
+async def test_of_two_open_sessions_none_takes_the_connection_of_the_other(
+    engine, bus, request_link, by_difference, first_to_look
+):
+    for session, slug, ref in (("s1", "charles-schwab", "SCHWAB"), ("s2", "fidelity", "FIDELITY")):
+        await begin(engine, request_link(session, institution=slug, institution_ref=ref))
+    by_difference.append(authorization("auth-f", "FIDELITY"))
+    await finish(engine, first_to_look, user_id="u1")
+    waiting = (await finish(engine, "s1", user_id="u1")).progress
+    done = (await finish(engine, "s2", user_id="u1")).progress
+    assert (waiting.status, waiting.connection_ids) == (LinkStatus.PENDING, [])
+    assert (done.status, len(done.connection_ids)) == (LinkStatus.COMPLETED, 1)
+    by_difference.append(authorization("auth-s", "SCHWAB"))
+    late = (await finish(engine, "s1", user_id="u1")).progress
+    assert (late.status, len(late.connection_ids)) == (LinkStatus.COMPLETED, 1)
+    linked = {event.external_id: event.institution for event in bus.of(ConnectionLinked)}
+    assert linked == {"auth-s": "charles-schwab", "auth-f": "fidelity"}
+
+
+async def test_a_session_begun_again_and_the_one_given_up_both_find_the_connection(
+    engine, request_link, by_difference
+):
+    for session in ("s1", "s2"):
+        await begin(engine, request_link(session, institution_ref="SCHWAB"))
+    by_difference.append(authorization("auth-s", "SCHWAB"))
+    found = [(await finish(engine, session, user_id="u1")).progress.status for session in ("s1", "s2")]
+    assert found == [LinkStatus.COMPLETED, LinkStatus.COMPLETED]
+
+
+async def test_a_user_who_chose_another_institution_than_asked_is_still_linked(
+    engine, request_link, by_difference
+):
+    await begin(engine, request_link("s1", institution_ref="SCHWAB"))
+    by_difference.append(authorization("auth-f", "FIDELITY"))
+    assert (await finish(engine, "s1", user_id="u1")).progress.status is LinkStatus.COMPLETED
+
+
+async def test_a_connection_that_is_claimed_by_its_id_is_taken_whoever_else_waits_for_it(
+    engine, request_link, by_difference
+):
+    for session, ref in (("s1", "SCHWAB"), ("s2", "FIDELITY")):
+        await begin(engine, request_link(session, institution_ref=ref))
+    by_difference.append(authorization("auth-f", "FIDELITY"))
+    done = await finish(engine, "s1", user_id="u1", hint="auth-f")
+    assert done.progress.status is LinkStatus.COMPLETED

@@ -262,6 +262,49 @@ async def test_a_crashed_run_is_taken_up_when_its_lease_ends(engine, linked, adm
     await scheduler.idle()
 
 
+@pytest.mark.parametrize("rest", ["auto_sync = false", "paused_reason = 'PROVIDER_REFUSED'"])
+async def test_a_run_that_was_asked_for_and_crashed_is_taken_up_though_nothing_runs_by_itself(
+    engine, linked, admin, rest
+):
+    await sync(engine, linked, trigger="link")
+    admin.execute(f"UPDATE sync.sync_state SET {rest}")
+    asked = datetime.now(UTC)
+    await claim(engine, linked)
+    # The command comes again: the run it asked for seems to have begun, but its process is dead.
+    assert await sync(engine, linked, trigger="user", asked_at=asked) is None
+    admin.execute("UPDATE sync.sync_state SET lease_until = clock_timestamp() - interval '1 second'")
+    make_due(admin)
+    scheduler = Scheduler(engine)
+    assert await scheduler.tick() == 1
+    await scheduler.idle()
+    assert await scheduler.tick() == 0
+
+
+async def test_a_wish_during_a_run_that_ends_paused_is_still_served(engine, adapter, linked, admin):
+    await sync(engine, linked, trigger="link")
+    admin.execute("UPDATE sync.sync_state SET failures = 2")
+    refusal = RefusedError("no", code=ErrorCode.PROVIDER_REFUSED, provider="fake")
+    adapter.failures["state"] = [refusal]
+    running = await claim(engine, linked)
+    later = datetime.now(UTC) + timedelta(seconds=1)
+    assert await sync(engine, linked, trigger="webhook", asked_at=later) is None
+    admin.execute("UPDATE sync.sync_state SET wanted_at = clock_timestamp()")
+    await run(engine, running, "schedule")
+    assert admin.execute("SELECT paused_reason FROM sync.sync_state").fetchone() == ("PROVIDER_REFUSED",)
+    scheduler = Scheduler(engine)
+    assert await scheduler.tick() == 1
+    await scheduler.idle()
+    assert await scheduler.tick() == 0
+
+
+async def test_an_empty_list_of_accounts_proves_nothing(engine, adapter, bus, linked):
+    adapter.connections["item-1"].accounts.clear()
+    bus.sent.clear()
+    end = await sync(engine, linked, trigger="user")
+    (listed,) = bus.of(AccountsSnapshot)
+    assert (listed.complete, listed.accounts, end.accounts) == (False, [], 0)
+
+
 async def test_a_run_that_takes_too_long_is_given_up(engine, adapter, linked, monkeypatch):
     async def endless(*_args: object) -> None:
         await asyncio.Event().wait()

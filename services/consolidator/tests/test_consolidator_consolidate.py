@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -118,6 +119,11 @@ class TestTheRule:
 
     def test_long_and_short_that_cancel_leave_no_position(self) -> None:
         assert positions_of(fold([CHASE.holds(stock("A", 5)), SCHWAB.holds(stock("A", -5))])) == {}
+
+    def test_a_value_without_a_quantity_is_never_dropped(self) -> None:
+        trust = msgspec.structs.replace(stock("TRUST", 0), market_value=Decimal(500))
+        found = position([CHASE.holds(trust)], "TRUST")
+        assert (found.quantity, found.market_value) == (Decimal(0), Decimal(500))
 
     def test_currencies_are_never_mixed(self) -> None:
         found = positions_of(fold([CHASE.holds(cash(5)), SCHWAB.holds(cash(7, "EUR"))]))

@@ -162,3 +162,32 @@ def test_whatever_is_known_the_groups_keep_the_rules(accounts, decisions, rng) -
     for group in found.groups:
         assert len({connection[member] for member in group.members}) == len(group.members)
     assert sorted(member for group in found.groups for member in group.members) == sorted(connection)
+
+
+def test_two_stable_ids_of_one_provider_are_two_accounts_however_alike_they_are() -> None:
+    alike = {"provider": "snaptrade", "mask": "1234", "type": AccountType.BROKERAGE, "lines": SAME}
+    one, other = seen("a", "1", stable_id="x", **alike), seen("b", "2", stable_id="y", **alike)
+    assert groups(one, other) == [{"a"}, {"b"}]
+
+
+def test_two_stable_ids_of_one_provider_do_not_meet_through_a_third_account() -> None:
+    alike = {"mask": "1234", "type": AccountType.BROKERAGE, "lines": SAME}
+    accounts = [
+        seen("a", "1", provider="snaptrade", stable_id="x", **alike),
+        seen("b", "2", provider="snaptrade", stable_id="y", **alike),
+        seen("c", "3", provider="plaid", **alike),
+    ]
+    for order in permutations(accounts):
+        assert not any({"a", "b"} <= group for group in groups(*order))
+
+
+def test_stable_ids_of_two_providers_are_not_comparable() -> None:
+    alike = {"mask": "1234", "type": AccountType.BROKERAGE, "lines": SAME}
+    one = seen("a", "1", provider="snaptrade", stable_id="x", **alike)
+    assert groups(one, seen("b", "2", provider="plaid", stable_id="y", **alike)) == [{"a", "b"}]
+
+
+def test_a_user_may_still_join_two_stable_ids() -> None:
+    one = seen("a", "1", provider="snaptrade", stable_id="x")
+    other = seen("b", "2", provider="snaptrade", stable_id="y")
+    assert groups(one, other, decisions=(decided("same"),)) == [{"a", "b"}]

@@ -109,3 +109,34 @@ def test_a_sale_is_not_believed_when_cash_rose_too_little() -> None:
 def test_an_unpriced_holding_that_vanished_is_never_explained_by_cash() -> None:
     before = [*MANY, stock("DARK", 1, None), cash(100)]
     assert counted(held(SCHWAB.holds(*before), SCHWAB.holds(cash(1100), version=2))) == 22
+
+
+@pytest.mark.parametrize("left", [cash(100), cash(0)])
+def test_cash_that_stays_does_not_make_vanished_positions_believable(left) -> None:
+    few = [stock("AAPL", 100, 190), stock("VTI", 20, 250), cash(100)]
+    found = held(SCHWAB.holds(*few), SCHWAB.holds(left, version=2))
+    assert (counted(found), found.quarantine is not None) == (3, True)
+
+
+def test_cash_rows_beside_what_is_left_do_not_hide_that_nearly_all_is_gone() -> None:
+    rest = [MANY[0], cash(1), cash(1, "CAD"), cash(1, "EUR")]
+    assert held(SCHWAB.holds(*MANY), SCHWAB.holds(*rest, version=2)).quarantine is not None
+
+
+def test_an_account_of_cash_alone_that_is_suddenly_empty_is_set_aside() -> None:
+    assert held(SCHWAB.holds(cash(100)), SCHWAB.holds(version=2)).quarantine is not None
+
+
+def test_cash_that_is_spent_to_nothing_is_believed() -> None:
+    assert held(SCHWAB.holds(cash(100)), SCHWAB.holds(cash(0), version=2)).quarantine is None
+
+
+def test_a_currency_that_is_no_longer_held_beside_positions_is_believed() -> None:
+    before, after = [MANY[0], cash(1), cash(5, "CAD")], [MANY[0], cash(1)]
+    assert held(SCHWAB.holds(*before), SCHWAB.holds(*after, version=2)).quarantine is None
+
+
+def test_two_equal_empty_snapshots_that_come_before_the_full_one_do_not_erase_it() -> None:
+    full = SCHWAB.holds(*MANY, version=1)
+    empty = [SCHWAB.holds(version=version) for version in (2, 3)]
+    assert {counted(held(*order)) for order in permutations([full, *empty])} == {20}

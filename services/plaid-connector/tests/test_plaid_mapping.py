@@ -129,8 +129,15 @@ def test_options_are_counted_in_contracts_at_their_reported_value() -> None:
     assert option.instrument.option.expires == date(2027, 1, 15)
 
 
-def test_pence_become_pounds() -> None:
-    quoted = {"iso_currency_code": None, "unofficial_currency_code": "GBX"}
+def test_unused_credit_is_never_taken_for_what_is_owed() -> None:
+    card = account(type="credit", subtype="credit card", balances={"current": None, "available": 4000.0})
+    (unknown,) = read([card], [], [])
+    assert (unknown.complete, unknown.holdings, unknown.account.total) == (False, [], None)
+
+
+@pytest.mark.parametrize("code", ["GBX", "GBx", "GBp"])
+def test_pence_become_pounds(code: str) -> None:
+    quoted = {"iso_currency_code": None, "unofficial_currency_code": code}
     result = only(
         [row(institution_price=250, institution_value=2500, cost_basis=2000, **quoted)],
         [security(market_identifier_code="XLON", **quoted)],

@@ -119,7 +119,11 @@ UPDATE sync.sync_state s
 async def claim_due(
     database: Database, provider: str, *, holder: str, lease: timedelta, limit: int
 ) -> list[Claim]:
-    """Claim up to ``limit`` connections whose time has come; replicas never claim the same one."""
+    """Claim up to ``limit`` connections whose time has come; replicas never claim the same one.
+
+    One that is paused or does not sync by itself is due only for somebody's wish: one that no run has
+    served, or one whose run died, which its unreturned lease tells.
+    """
     async with database.transaction(rows=class_row(Connection)) as conn:
         cursor = await conn.execute(
             _CLAIM_DUE, {"provider": provider, "holder": holder, "lease": lease, "limit": limit}
@@ -131,8 +135,9 @@ _CLAIM_DUE = f"""
 UPDATE sync.sync_state s SET {_TAKE}
  WHERE s.connection_id IN (
        SELECT d.connection_id FROM sync.sync_state d
-        WHERE d.provider = %(provider)s AND d.next_sync_at <= clock_timestamp() AND d.paused_reason IS NULL
-          AND d.status <> 'removed' AND (d.auto_sync OR d.wanted_at > d.started_at OR d.last_synced_at IS NULL)
+        WHERE d.provider = %(provider)s AND d.next_sync_at <= clock_timestamp() AND d.status <> 'removed'
+          AND (d.lease_holder IS NOT NULL OR d.wanted_at > d.started_at
+               OR (d.paused_reason IS NULL AND (d.auto_sync OR d.last_synced_at IS NULL)))
           AND (d.lease_until IS NULL OR d.lease_until < clock_timestamp())
         ORDER BY d.next_sync_at LIMIT %(limit)s
           FOR UPDATE SKIP LOCKED)

@@ -73,6 +73,7 @@ class _Finishing:
         self._hint = hint
         self._fresh: list[str] = []
         self._sources: list[str] = []
+        self._left = 0
 
     async def run(self) -> Finished:
         settled: Intent | None = self._intent
@@ -147,9 +148,24 @@ class _Finishing:
         async for answer in self._engine.adapter.finish_link(question):
             if isinstance(answer, LinkOutcome):
                 outcome = answer
+            elif await self._of_another_session(answer):
+                self._left += 1
             else:
                 await self._take_over(answer)
         return outcome
+
+    async def _of_another_session(self, linked: LinkedConnection) -> bool:
+        """Whether a connection came out of another session of the user, at another institution.
+
+        Where the provider does not tell its sessions apart (the connection names no source), every one of them
+        sees what is new. Taking it would end this session before the user has finished it.
+        """
+        engine, intent, ref = self._engine, self._intent, linked.institution_ref
+        chosen = linked.source is not None or linked.external_id in {self._hint, intent.reconnect_external_id}
+        if chosen or ref is None or intent.institution_ref in {None, ref}:
+            return False
+        identity = connection_id(engine.provider, intent.user_id, linked.external_id)
+        return await intents.belongs_elsewhere(engine.database, intent, engine.provider, identity, ref)
 
     async def _recover(self) -> None:
         """Take over what an earlier try exchanged but did not live to record: the store has it."""
@@ -224,9 +240,15 @@ class _Finishing:
         if outcome is None:
             brought = bool(self._fresh or self._intent.connection_ids)
             outcome = LinkOutcome(status=LinkStatus.COMPLETED if brought else LinkStatus.PENDING)
+        elif outcome.status is LinkStatus.COMPLETED and self._brought_to_others_only:
+            outcome = LinkOutcome(status=LinkStatus.PENDING)
         if outcome.status is LinkStatus.PENDING and self._intent.expired and not self._fresh:
             return LinkOutcome(status=LinkStatus.EXPIRED, reason=outcome.reason)
         return outcome
+
+    @property
+    def _brought_to_others_only(self) -> bool:
+        return self._left > 0 and not self._fresh and not self._intent.connection_ids
 
     async def _closed(self, settled: Intent | None) -> Finished:
         """The answer; what was needed to finish a completed session is deleted."""

@@ -220,6 +220,27 @@ async def settle(
         return await (await conn.execute(query, values)).fetchone()
 
 
+async def belongs_elsewhere(
+    database: Database, intent: Intent, provider: str, connection_id: str, institution_ref: str
+) -> bool:
+    """Whether another session of the user, begun for that institution, has the connection or waits for it."""
+    async with database.transaction() as conn:
+        cursor = await conn.execute(
+            """SELECT 1 FROM sync.link_intents
+                WHERE provider = %(provider)s AND user_id = %(user_id)s AND link_session_id <> %(id)s
+                  AND institution_ref = %(ref)s AND started_at IS NOT NULL
+                  AND (status IN ('pending', 'completing') OR %(connection)s = ANY(connection_ids))""",
+            {
+                "provider": provider,
+                "user_id": intent.user_id,
+                "id": intent.link_session_id,
+                "ref": institution_ref,
+                "connection": connection_id,
+            },
+        )
+        return await cursor.fetchone() is not None
+
+
 async def by_session_token(database: Database, provider: str, digest: str) -> list[str]:
     """The sessions begun with that token."""
     return await _ids(database, "session_token_digest = %(value)s", provider, digest)

@@ -17,6 +17,7 @@ from contracts.statuses import ConnectionStatus
 
 GAP_FIRST_FETCH = "the provider is still fetching for the first time"
 GAP_CACHE = "the provider answered from the cache of a disconnected institution"
+GAP_NO_ACCOUNTS = "the provider listed no account of a connection that works"
 GAP_UNTOLD = "the provider's answer was not whole"
 _AMOUNTS = ("cash", "available", "buying_power", "equity", "maintenance_excess", "margin_loan")
 _EXACT = Context(prec=100)
@@ -37,8 +38,12 @@ class Origin:
 def accounts_snapshot(
     origin: Origin, state: ConnectionState, accounts: list[ProviderAccount]
 ) -> AccountsSnapshot:
-    """The list of a connection's accounts; while the first fetch runs it may still grow."""
-    gap = _gap(state, empty=not accounts)
+    """The list of a connection's accounts; while the first fetch runs it may still grow.
+
+    An empty list is never complete: it would take every account out of the portfolio at once, and a
+    connection that has really lost them all says so by its status.
+    """
+    gap = _gap(state, empty=not accounts) or (None if accounts else GAP_NO_ACCOUNTS)
     return AccountsSnapshot(
         user_id=origin.user_id,
         provider=origin.provider,

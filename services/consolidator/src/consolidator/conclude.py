@@ -94,6 +94,7 @@ def _evidence_of(account: Account, book: Book) -> Evidence:
         account_id=account.account_id,
         connection_id=account.connection_id,
         institution=account.institution,
+        provider=account.provider,
         stable_id=listed.stable_id if listed else None,
         mask=listed.mask if listed else None,
         type=listed.type if listed else None,

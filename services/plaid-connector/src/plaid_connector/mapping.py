@@ -46,8 +46,10 @@ class Currency(NamedTuple):
 @lru_cache(maxsize=256)
 def currency(iso: str | None, unofficial: str | None) -> Currency:
     """The ISO code, else the unofficial one; ``GBX`` is a hundredth of ``GBP``. Neither: US dollars."""
-    code = (iso or unofficial or "USD").upper()
-    return Currency("GBP", PENCE) if code in {"GBX", "GBPX"} else Currency(code, ONE)
+    given = iso or unofficial or "USD"
+    code = given.upper()
+    # "GBp" is pence and "GBP" is pounds: only the case tells them apart.
+    return Currency("GBP", PENCE) if given == "GBp" or code in {"GBX", "GBPX"} else Currency(code, ONE)
 
 
 def account(user_id: str, raw: wire.Account, holdings_as_of: datetime | None) -> ProviderAccount:
@@ -234,8 +236,11 @@ def _cash(code: str, value: Decimal) -> Holding:
 
 
 def _total(raw: wire.Account, kind: AccountType) -> Decimal | None:
-    figure = raw.balances.current if raw.balances.current is not None else raw.balances.available
-    return -figure if figure is not None and kind in _OWED else figure
+    current = raw.balances.current
+    if kind in _OWED:
+        # What is available there is unused credit, which says nothing of what is owed.
+        return None if current is None else -current
+    return current if current is not None else raw.balances.available
 
 
 def _opt(value: Decimal | None, unit: Currency) -> Decimal | None:

@@ -83,7 +83,10 @@ Slot = tuple[str, str]
 
 
 def consolidate(sources: Iterable[Counted]) -> dict[Slot, Consolidated]:
-    """The positions of a portfolio made of these real accounts; those that sum to zero are left out."""
+    """The positions of a portfolio made of these real accounts; those that sum to nothing are left out.
+
+    A plan that gives only a value, with a quantity of zero, is still worth that value.
+    """
     ranked = sorted(sources, key=lambda one: (-one.priority, one.account_id))
     alias = same_instruments(_refs(ranked))
     slots: dict[Slot, list[Contribution]] = {}
@@ -102,7 +105,7 @@ def consolidate(sources: Iterable[Counted]) -> dict[Slot, Consolidated]:
     positions = {}
     for slot, parts in slots.items():
         position = _position(slot, parts, left.get(slot, ()))
-        if position.quantity:
+        if position.quantity or position.market_value:
             positions[slot] = position
     return positions
 

@@ -14,7 +14,9 @@ class Evidence(Record, frozen=True, kw_only=True):
     account_id: str
     connection_id: str
     institution: str
+    provider: str | None = None
     stable_id: str | None = None
+    """The institution's own id of the account; each provider spells it in its own way."""
     mask: str | None = None
     type: AccountType | None = None
     total: Decimal | None = None

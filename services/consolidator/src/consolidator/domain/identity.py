@@ -72,7 +72,7 @@ def candidates(accounts: Iterable[Evidence]) -> list[tuple[Evidence, Evidence]]:
 
 
 def judge(one: Evidence, other: Evidence, decision: Decision | None, weights: Weights) -> Link:
-    """The verdict on one pair: the user's decision, else one stable id, else the score."""
+    """The verdict on one pair: the user's decision, else one stable id or two, else the score."""
     pair = (one.account_id, other.account_id)
     if decision is not None:
         return _sure(
@@ -80,6 +80,8 @@ def judge(one: Evidence, other: Evidence, decision: Decision | None, weights: We
         )
     if one.stable_id and one.stable_id == other.stable_id:
         return _sure(pair, Verdict.SAME, "stable_id", "stable_id_equal")
+    if one.stable_id and other.stable_id and one.provider is not None and one.provider == other.provider:
+        return _sure(pair, Verdict.DIFFERENT, "stable_id", "stable_id_differs")
     result = score(one, other, weights)
     verdict = Verdict.NEEDS_DECISION
     if result.value >= weights.same:
@@ -93,7 +95,8 @@ def identify(accounts: Iterable[Evidence], decisions: Iterable[Decision], weight
     """Group a user's accounts into real accounts.
 
     Two accounts of one connection are never the same, not even through a third; a ``different`` decision
-    keeps its two accounts apart in the same way. Sure pairs join before grey ones, best score first.
+    and two stable ids of one provider keep their two accounts apart in the same way. Sure pairs join
+    before grey ones, best score first.
     """
     known = {account.account_id: account for account in accounts}
     decided = latest(decisions)
@@ -101,7 +104,7 @@ def identify(accounts: Iterable[Evidence], decisions: Iterable[Decision], weight
     links = [
         judge(one, other, decided.get((one.account_id, other.account_id)), weights) for one, other in pairs
     ]
-    apart = {link.accounts for link in links if link.verdict is Verdict.DIFFERENT and link.rule == "decision"}
+    apart = {link.accounts for link in links if link.verdict is Verdict.DIFFERENT and link.rule != "score"}
     groups = _Groups(known, apart)
     for link in sorted(links, key=_joining_order):
         if link.verdict is not Verdict.DIFFERENT:

@@ -27,7 +27,7 @@ def receive(held: Held, incoming: Sight, policy: ErasePolicy) -> Held:
     if incoming.version < current.version:
         return _late(held, current, incoming, policy)
     if incoming.content_hash == current.content_hash:
-        moved = replace(incoming, base_version=current.version, lines=current.lines)
+        moved = replace(incoming, base_version=_base(current, incoming, policy), lines=current.lines)
         return _requeue(replace(held, current=moved, quarantine=None), held.quarantine, policy)
     if erases(current, incoming, policy):
         return _set_aside(held, incoming, policy)
@@ -43,12 +43,23 @@ def note_gap(held: Held, version: int, reason: str) -> Held:
 
 
 def erases(before: Sight, after: Sight, policy: ErasePolicy) -> bool:
-    """Whether ``after`` is suddenly empty, or nearly, with nothing to explain it."""
-    if before.holdings == 0:
-        return False
-    if after.holdings > 0 and after.holdings >= before.holdings * policy.smallest_share:
+    """Whether ``after`` is suddenly empty, or nearly, with nothing to explain it.
+
+    Cash comes from the balances, so its rows stay when the list of positions is empty by mistake: where
+    anything else was held, only that is counted.
+    """
+    held, left = _besides_cash(before), _besides_cash(after)
+    if held == 0:
+        return before.holdings > 0 and after.holdings == 0
+    if left > 0 and left >= held * policy.smallest_share:
         return False
     return not _turned_to_cash(before.lines or (), after.lines or (), policy.cash_tolerance)
+
+
+def _besides_cash(sight: Sight) -> int:
+    return sum(
+        line.ref.kind != "cash" and bool(line.quantity or line.market_value) for line in sight.lines or ()
+    )
 
 
 def _set_aside(held: Held, incoming: Sight, policy: ErasePolicy) -> Held:
@@ -67,10 +78,23 @@ def _set_aside(held: Held, incoming: Sight, policy: ErasePolicy) -> Held:
 def _late(held: Held, current: Sight, incoming: Sight, policy: ErasePolicy) -> Held:
     if incoming.version <= current.base_version:
         return held
-    if incoming.content_hash != current.content_hash and erases(incoming, current, policy):
+    if incoming.content_hash == current.content_hash:
+        return replace(held, current=replace(current, base_version=_base(incoming, current, policy)))
+    if erases(incoming, current, policy):
         first = replace(incoming, base_version=current.base_version)
         return _set_aside(replace(held, current=first), current, policy)
     return replace(held, current=replace(current, base_version=incoming.version))
+
+
+def _base(older: Sight, newer: Sight, policy: ErasePolicy) -> int:
+    """What ``newer`` was judged against, after ``older`` of the same content.
+
+    Far enough apart, the two confirm each other whatever came before them. Otherwise a fuller snapshot that
+    comes late must still find that nothing has confirmed its disappearance.
+    """
+    if newer.synced_at - older.synced_at >= policy.confirm_after:
+        return older.version
+    return max(older.base_version, newer.base_version)
 
 
 def _requeue(held: Held, aside: Quarantine | None, policy: ErasePolicy) -> Held:
