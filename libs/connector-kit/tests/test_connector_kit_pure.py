@@ -186,7 +186,8 @@ def test_a_long_wait_and_a_first_fetch_are_left_to_the_next_run():
     ("text", "slug"),
     [
         ("Bank of America", "bank-of-america"),
-        ("E*TRADE", "e-trade"),
+        ("E*TRADE", "etrade"),
+        ("J.P. Morgan", "jp-morgan"),
         ("Société Générale", "societe-generale"),
         ("招商", None),
         ("", None),
@@ -202,7 +203,8 @@ def test_slugs(text, slug):
     ("requested", "requested_ref", "linked_ref", "linked_name", "slug"),
     [
         ("chase", "ins_3", "ins_3", "Chase Bank", "chase"),
-        ("chase", None, "ins_3", "Chase Bank", "chase"),
+        ("my bank", None, "ins_3", "Chase Bank", "chase-bank"),
+        ("my bank", None, "ins_3", None, "my bank"),
         ("chase", "ins_3", None, None, "chase"),
         ("chase", "ins_3", "ins_4", "Wells Fargo", "wells-fargo"),
         ("chase", "ins_3", "ins_4", None, "ins-4"),

@@ -51,9 +51,9 @@ def test_a_source_is_too_old_from_72_hours_on() -> None:
     assert [positions_of(fold(held, now=now))["A", "USD"].stale for now in (almost, exactly)] == [False, True]
 
 
-def test_a_stale_cache_is_still_counted_as_healthy() -> None:
+def test_what_a_disconnected_institutions_cache_says_is_stale() -> None:
     book = fold([SCHWAB.holds(stock("A", 1)), SCHWAB.is_now(ConnectionStatus.STALE_CACHE, 2)])
-    assert not positions_of(book)["A", "USD"].stale
+    assert positions_of(book)["A", "USD"].stale
 
 
 def test_removed_is_the_end_of_a_connection_whatever_comes_later() -> None:

@@ -156,6 +156,23 @@ async def test_anything_else_means_the_provider_is_out_of_reach(client, connecto
     assert error.headers == {"Retry-After": "5"}
 
 
+@pytest.mark.parametrize("given", [{}, {"Retry-After": "soon"}])
+@pytest.mark.parametrize(
+    ("code", "wait"),
+    [
+        (ErrorCode.RATE_LIMITED, {"Retry-After": "30"}),
+        (ErrorCode.PROVIDER_UNAVAILABLE, {"Retry-After": "5"}),
+        (ErrorCode.INSTITUTION_UNAVAILABLE, {"Retry-After": "5"}),
+        (ErrorCode.PROVIDER_REFUSED, None),
+    ],
+)
+async def test_what_may_be_tried_again_says_when_even_if_the_provider_does_not(
+    client, connector, code, wait, given
+):
+    connector.answer = refusing(MEANING[code].status, code, {}, given)
+    assert (await refused(client.begin("snaptrade", REQUEST))).headers == wait
+
+
 async def test_a_provider_without_a_connector_is_disabled(client, connector):
     error = await refused(client.begin("acme", REQUEST))
     assert (error.code, connector.asked) == ("PROVIDER_DISABLED", [])

@@ -6,17 +6,21 @@ from hashlib import sha256
 
 from persistence.secrets import SecretName
 
-_NOT_SLUG = re.compile(r"[^a-z0-9]+")
+_PUNCTUATION = re.compile(r"[^a-z0-9\s_-]")
+_GAPS = re.compile(r"[\s_-]+")
 UNKNOWN_INSTITUTION = "unknown"
 DIGEST_PREFIX = "sha256:"
 
 
 def slug(text: str | None) -> str | None:
-    """The slug of an institution's name (``Bank of America`` is ``bank-of-america``); None for nothing."""
+    """The slug of an institution's name; None for nothing.
+
+    ``Bank of America`` is ``bank-of-america`` and ``E*TRADE`` is ``etrade``: punctuation parts no words.
+    """
     if text is None:
         return None
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    return _NOT_SLUG.sub("-", plain)[:64].strip("-") or None
+    return _GAPS.sub("-", _PUNCTUATION.sub("", plain))[:64].strip("-") or None
 
 
 def institution_slug(
@@ -24,12 +28,13 @@ def institution_slug(
 ) -> str:
     """Which institution a new connection belongs to.
 
-    The requested one, unless the provider says that the user chose another; then its name decides.
+    The requested one, where the provider confirms it. Otherwise the provider's own name decides: the user may
+    have chosen another one there, and what a user typed is no name of an institution.
     """
-    same = linked_ref is None or requested_ref is None or linked_ref == requested_ref
-    if requested and same:
+    if requested and (linked_ref is None or linked_ref == requested_ref):
         return requested
-    return slug(linked_name) or slug(linked_ref) or requested or UNKNOWN_INSTITUTION
+    asked = requested if requested_ref is None else None
+    return slug(linked_name) or asked or slug(linked_ref) or UNKNOWN_INSTITUTION
 
 
 def link_token(provider: str, user_id: str, link_session_id: str) -> SecretName:

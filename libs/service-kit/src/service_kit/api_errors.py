@@ -34,6 +34,8 @@ CODES = {
 
 # pydantic's own text for these repeats what the caller sent.
 _ECHOING = {"union_tag_invalid": "Input has an unknown tag", "uuid_parsing": "Input should be a valid UUID"}
+UNREADABLE = "json_invalid"
+"""FastAPI's type of a body it could not read; one with broken bytes or too deep it refuses with 400 by itself."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
 
@@ -129,6 +131,8 @@ async def on_validation_error(request: Request, error: Exception) -> JSONRespons
     """Answer a request that does not fit its model, without repeating its content (an exception handler)."""
     if not isinstance(error, RequestValidationError):
         raise error
+    if any(item["type"] == UNREADABLE for item in error.errors()):
+        return error_response(ApiError("BAD_REQUEST", 400, "The body is not JSON."), request_id_of(request))
     details = {"errors": [_described(item) for item in error.errors()[:50]]}
     answer = ApiError("VALIDATION_FAILED", 422, "The request does not have the expected form.", details)
     return error_response(answer, request_id_of(request))

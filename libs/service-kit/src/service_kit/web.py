@@ -74,6 +74,8 @@ def create_app(
         openapi_url="/openapi.json" if with_docs else None,
         docs_url=None,
         redoc_url=None,
+        # A redirect would be built from the caller's Host header, and is no error body.
+        redirect_slashes=False,
         middleware=[
             Middleware(RequestContext, health=health),
             Middleware(RequestMetrics, metrics=metrics),

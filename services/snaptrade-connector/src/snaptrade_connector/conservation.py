@@ -122,6 +122,15 @@ def _per_100(bond: Holding) -> Holding:
     )
 
 
+def adds_up(positions: Sequence[Holding], total: Money | None) -> bool:
+    """Whether positions alone reach the account's total, or cannot be compared with it.
+
+    Balances that are not listed at all beside positions are zero cash only where nothing is missing.
+    """
+    worth = _worth(positions, {}, total)
+    return worth is None or total is None or abs(worth - total.amount) <= _tolerance(total)
+
+
 def _already_without_sweep(
     cash: dict[str, Decimal], sweep: dict[str, Decimal], positions: Sequence[Holding], total: Money | None
 ) -> bool:

@@ -13,7 +13,7 @@ from contracts.linking import ConnectionAccess, ConnectionState, LinkedConnectio
 from contracts.money import Money, amount
 from contracts.statuses import ConnectionStatus
 from snaptrade_connector import wire
-from snaptrade_connector.conservation import cash_holding, cash_holdings, settle_bonds, whole
+from snaptrade_connector.conservation import adds_up, cash_holding, cash_holdings, settle_bonds, whole
 from snaptrade_connector.positions import holdings
 from snaptrade_connector.units import NO_CURRENCY, currency_code, moment
 
@@ -170,7 +170,8 @@ def account_read(
         gaps.add(GAP_HIDDEN if account.total is not None else GAP_FIRST_FETCH)
     if undecided:
         gaps.add(GAP_BONDS)
-    if any(balance.cash is None for balance in balances):
+    untold = bool(page.results) and not balances and not adds_up(held, account.total)
+    if untold or any(balance.cash is None for balance in balances):
         gaps.add(GAP_CASH)
     as_of = None if never_read else moment(page.data_freshness.as_of) or account.holdings_as_of
     return AccountRead(

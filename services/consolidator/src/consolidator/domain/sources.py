@@ -6,7 +6,15 @@ from consolidator.domain.values import Account, Connection, Held, SourcePolicy
 from contracts.statuses import ConnectionStatus
 from contracts.struct import Record
 
-UNUSABLE = frozenset({ConnectionStatus.BROKEN, ConnectionStatus.REVOKED, ConnectionStatus.REMOVED})
+UNUSABLE = frozenset(
+    {
+        ConnectionStatus.STALE_CACHE,
+        ConnectionStatus.BROKEN,
+        ConnectionStatus.REVOKED,
+        ConnectionStatus.REMOVED,
+    }
+)
+"""A connection that answers from its cache alone is a broken one that does not say so."""
 
 
 class Source(Record, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from math import isfinite
 from typing import Any
 
 import jwt
@@ -96,6 +97,9 @@ def _check_times(claims: dict[str, Any], now: float) -> None:
     times = {name: claims.get(name) for name in ("exp", "iat", "nbf")}
     if any(isinstance(value, bool) or not isinstance(value, int | float | None) for value in times.values()):
         raise TokenRefusedError("a time has the wrong type")
+    # NaN is neither past nor future: a token with it would hold for ever.
+    if not all(value is None or isfinite(value) for value in times.values()):
+        raise TokenRefusedError("a time is not a number")
     if (times["exp"] or 0) <= now - LEEWAY:
         raise TokenRefusedError("expired")
     if max(times["iat"] or 0, times["nbf"] or 0) > now + LEEWAY:

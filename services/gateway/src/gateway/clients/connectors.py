@@ -1,13 +1,14 @@
 """The connectors' internal API: one client for every provider, since all speak the same contract."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, Protocol, TypeVar
 
 import httpx
 import msgspec
 import structlog
 
-from contracts.errors import ErrorCode
+from contracts.errors import MEANING, ErrorCode
 from contracts.linking import LinkProgress, LinkRequest, LinkStart
 from gateway.refusals import refusal
 from service_kit.api_errors import ApiError
@@ -48,6 +49,8 @@ PASSED_ON = frozenset(
 )
 """Codes of a connector that are about the user's request; every other failure is between our services."""
 SHOWN = ("provider_code", "provider_request_id")
+WAITS = {HTTPStatus.TOO_MANY_REQUESTS: "30", HTTPStatus.SERVICE_UNAVAILABLE: "5"}
+"""``Retry-After`` of an answer that asks to be repeated, where the provider named no time."""
 
 
 class Connectors(Protocol):
@@ -188,12 +191,16 @@ def _passed_on(provider: str, operation: str, answer: httpx.Response) -> ApiErro
     details = {"provider": provider} | {
         name: told[name][:200] for name in SHOWN if isinstance(told.get(name), str)
     }
-    wait = answer.headers.get("Retry-After", "")
-    headers = {"Retry-After": wait} if wait.isdecimal() else None
     message = body.get("message")
-    return refusal(
-        ErrorCode(code), message[:300] if isinstance(message, str) else None, details=details, headers=headers
-    )
+    told_why = message[:300] if isinstance(message, str) else None
+    return refusal(ErrorCode(code), told_why, details=details, headers=_wait(ErrorCode(code), answer))
+
+
+def _wait(code: ErrorCode, answer: httpx.Response) -> dict[str, str] | None:
+    """``Retry-After`` in whole seconds: the connector's word, or ours where an answer may not go without."""
+    given = answer.headers.get("Retry-After", "")
+    wait = given if given.isdecimal() else WAITS.get(HTTPStatus(MEANING[code].status))
+    return None if wait is None else {"Retry-After": wait}
 
 
 def _error_of(answer: httpx.Response) -> dict[str, Any]:
