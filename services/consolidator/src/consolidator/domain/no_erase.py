@@ -48,6 +48,9 @@ def erases(before: Sight, after: Sight, policy: ErasePolicy) -> bool:
     Cash comes from the balances, so its rows stay when the list of positions is empty by mistake: where
     anything else was held, only that is counted.
     """
+    if _holds_at_least(after, before.holdings * policy.smallest_share):
+        # Enough of all that was held is enough of what was held besides cash: the everyday case, seen at once.
+        return False
     held, left = _besides_cash(before), _besides_cash(after)
     if held == 0:
         return before.holdings > 0 and after.holdings == 0
@@ -57,9 +60,21 @@ def erases(before: Sight, after: Sight, policy: ErasePolicy) -> bool:
 
 
 def _besides_cash(sight: Sight) -> int:
-    return sum(
-        line.ref.kind != "cash" and bool(line.quantity or line.market_value) for line in sight.lines or ()
-    )
+    return sum(_is_held(line) for line in sight.lines or ())
+
+
+def _holds_at_least(sight: Sight, wanted: Decimal) -> bool:
+    """Whether it holds that many things besides cash, and at least one; looks at no more lines than it must."""
+    found = 0
+    for line in sight.lines or ():
+        found += _is_held(line)
+        if found >= wanted and found:
+            return True
+    return False
+
+
+def _is_held(line: Line) -> bool:
+    return line.ref.kind != "cash" and bool(line.quantity or line.market_value)
 
 
 def _set_aside(held: Held, incoming: Sight, policy: ErasePolicy) -> Held:
