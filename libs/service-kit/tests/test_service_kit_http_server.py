@@ -1,4 +1,5 @@
 import asyncio
+import json
 
 import pytest
 
@@ -51,6 +52,26 @@ async def test_an_idle_connection_is_kept_between_requests(connection):
         writer.write(HEAD + b"\r\n")
         assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
         await asyncio.sleep(0.4)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"CANARY\r\n\r\n",
+        HEAD + b"Content-Length: -1\r\n\r\n",
+        HEAD + b"Content-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ],
+)
+async def test_what_is_no_http_request_has_the_error_body_too(connection, request_):
+    reader, writer = connection
+    writer.write(request_)
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert f"content-length: {len(body)}".encode() in head
+    error = json.loads(body)["error"]
+    assert error["code"] == "BAD_REQUEST"
+    assert f"x-request-id: {error['requestId']}".encode() in head
+    assert b"CANARY" not in body
 
 
 async def test_a_head_without_end_is_given_up(connection, monkeypatch):

@@ -230,6 +230,16 @@ async def test_unreadable_bodies_are_refused(rig, content):
     assert CANARY not in answer.text
 
 
+@pytest.mark.parametrize(
+    "media_type", ["text/plain", "application/x-www-form-urlencoded", "application/xml", ""]
+)
+async def test_a_body_that_does_not_say_it_is_json_is_refused_as_such(rig, media_type):
+    headers = {"Content-Type": media_type}
+    error, _ = await rig.error("POST", "/v1/orders", 415, content=b'{"quantity": "1"}', headers=headers)
+    assert error["code"] == "UNSUPPORTED_MEDIA_TYPE"
+    assert "details" not in error
+
+
 async def test_a_crash_is_logged_with_its_stack_and_answered_safely(rig, log_lines):
     error, _ = await rig.error("GET", "/v1/crash", 500)
     assert error["code"] == "INTERNAL"

@@ -61,6 +61,7 @@ BAD_CLAIMS = {
     "an expiry that is no number": {"exp": float("nan")},
     "an expiry that never comes": {"exp": float("inf")},
     "an issue time that is no number": {"iat": float("nan")},
+    "an issue time beyond every clock": {"iat": 10**400},
     "no time of issue": {"iat": ...},
     "issued in the future": {"iat": 9999999999},
     "not valid before the future": {"nbf": 9999999999},

@@ -133,6 +133,10 @@ async def on_validation_error(request: Request, error: Exception) -> JSONRespons
         raise error
     if any(item["type"] == UNREADABLE for item in error.errors()):
         return error_response(ApiError("BAD_REQUEST", 400, "The body is not JSON."), request_id_of(request))
+    if isinstance(error.body, bytes):
+        # FastAPI reads nothing but JSON, and would say of the rest only that it is no object.
+        refused = ApiError("UNSUPPORTED_MEDIA_TYPE", 415, "The body is not JSON; send application/json.")
+        return error_response(refused, request_id_of(request))
     details = {"errors": [_described(item) for item in error.errors()[:50]]}
     answer = ApiError("VALIDATION_FAILED", 422, "The request does not have the expected form.", details)
     return error_response(answer, request_id_of(request))

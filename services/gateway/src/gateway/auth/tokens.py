@@ -98,7 +98,7 @@ def _check_times(claims: dict[str, Any], now: float) -> None:
     if any(isinstance(value, bool) or not isinstance(value, int | float | None) for value in times.values()):
         raise TokenRefusedError("a time has the wrong type")
     # NaN is neither past nor future: a token with it would hold for ever.
-    if not all(value is None or isfinite(value) for value in times.values()):
+    if any(isinstance(value, float) and not isfinite(value) for value in times.values()):
         raise TokenRefusedError("a time is not a number")
     if (times["exp"] or 0) <= now - LEEWAY:
         raise TokenRefusedError("expired")
