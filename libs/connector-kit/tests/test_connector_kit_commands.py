@@ -268,6 +268,7 @@ async def test_a_delivery_for_another_provider_is_set_aside(send):
         (down().waiting(30.0), Retry),
         (RefusedError("no", code=ErrorCode.PROVIDER_REFUSED, provider="fake"), Park),
         (DatabaseUnavailable("away"), Retry),
+        (psycopg.DataError("a NUL in a text"), Park),
         (NotConfirmedError("away"), Retry),
         (ValueError("a defect"), type(None)),
     ],

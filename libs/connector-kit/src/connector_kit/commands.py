@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
+import psycopg
+
 from connector_kit import connections, handled, signals
 from connector_kit.engine import Engine
 from connector_kit.finish import BUSY, BUSY_WAIT, finish
@@ -119,5 +121,8 @@ def classify(error: BaseException) -> Outcome | None:
             return Park(f"{error.code}: {error.message}", error)
         case DatabaseUnavailable() | SecretStoreUnavailableError() | BusError():
             return Retry(type(error).__name__, error=error)
+        case psycopg.DataError():
+            # Text no database takes, such as one with a NUL in it: the next try would meet the same.
+            return Park(type(error).__name__, error)
         case _:
             return None

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from consolidator.admission import classify
 from consolidator.apply import Applier
 from contracts.envelope import Received
-from messaging.bus import Bus, BusError, Outgoing
+from messaging.bus import BrokerUnreachableError, Bus, BusError, Outgoing
 from messaging.consume import Habits
 from messaging.consume_batches import BatchConsumer
 from messaging.ledger import AttemptLedger
@@ -54,6 +54,15 @@ class Broker:
         self._consumer = BatchConsumer(
             self._bus, CONSOLIDATOR, received, self._applier, limit=self._batch, habits=self._habits
         )
+
+    async def ready(self) -> None:
+        """Say whether the broker serves us.
+
+        Raises:
+            BrokerUnreachableError: it does not, or it takes nothing for a memory or disk alarm.
+        """
+        if self._bus is None or (isinstance(self._bus, RabbitBus) and not await self._bus.writable()):
+            raise BrokerUnreachableError("the broker takes no messages")
 
     async def run(self) -> None:
         """Consume until ``stop``."""

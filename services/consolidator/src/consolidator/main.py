@@ -47,6 +47,7 @@ def build(
     relay = OutboxRelay(database, SCHEMA, broker.publish, unroutable=(UnroutableError,), metrics=metrics)
     sweep = Sweep(database, applier, clock, rules.sources.max_age)
     health.add("database", database.ready)
+    health.add("broker", broker.ready)
     return Service(
         name=NAME,
         app=create_app("Onefolio consolidator", settings, health, metrics),

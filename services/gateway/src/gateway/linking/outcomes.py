@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from gateway.routing.choose import Health
 from persistence.database import Connection
 
-WINDOW = timedelta(hours=24)
+WINDOW = timedelta(hours=1)
+"""Short, so that an outage of minutes does not send people elsewhere for the rest of the day."""
 ENOUGH = 5
 """Fewer outcomes than this say nothing about a provider."""
 
@@ -23,7 +24,7 @@ async def record(
 async def recent(
     conn: Connection, now: datetime, institution: str | None = None
 ) -> dict[str, dict[str, Health]]:
-    """Institution → provider → how linking went within a day; all institutions, or one."""
+    """Institution → provider → how linking went within the last hour; all institutions, or one."""
     cursor = await conn.execute(
         """SELECT institution, provider, count(*) FILTER (WHERE succeeded), count(*)
         FROM gateway.link_outcomes
