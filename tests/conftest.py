@@ -10,9 +10,9 @@ from local_demo.client import Frontend, development_token
 from local_stack import Stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The stack, started once; its ports are its own."""
+    """The stack, started once a module: what one breaks on purpose must not steer the links of another."""
     folder = tmp_path_factory.mktemp("stack")
     running = Stack(folder, {"SANDBOX_SNAPTRADE_RATE_LIMIT": "100000"}, sandbox=True, say=lambda _: None)
     try:

@@ -27,7 +27,13 @@ SERVICES = [
     "plaid-connector",
     "provider-sandbox",
 ]
-LINKS = (("charles-schwab", None), ("fidelity", None), ("chase", None), ("fidelity", "plaid"))
+# Providers are named: a provider that is killed again and again is unhealthy, and routing would rightly leave it.
+LINKS = (
+    ("charles-schwab", "snaptrade"),
+    ("fidelity", "snaptrade"),
+    ("chase", "plaid"),
+    ("fidelity", "plaid"),
+)
 
 
 def kill(stack: Stack, service: str) -> int:
