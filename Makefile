@@ -6,7 +6,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PY := .venv/bin/python
 STAMP := .venv/.installed
 
-.PHONY: help setup demo up down status test lint format lock docs clean \
+.PHONY: help setup demo up down status token test lint format lock docs clean \
         bench-consolidate bench-providers bench-latency
 
 help: ## List the targets
@@ -29,6 +29,9 @@ down: ## Stop the stack and everything it started
 
 status: $(STAMP) ## Show what runs and where
 	@$(PY) deploy/local/stack.py status
+
+token: $(STAMP) ## Print a development token for the running stack (FOR=somebody: the user's id)
+	@$(PY) deploy/local/stack.py token $(FOR)
 
 test: $(STAMP) ## Run the whole suite against a real RabbitMQ and a real PostgreSQL
 	@$(PY) -m pytest $(ARGS)
@@ -61,5 +64,7 @@ bench-providers: $(STAMP) ## Fetch and normalize 500 holdings, against the offic
 bench-latency: $(STAMP) ## From link completed to position visible over HTTP
 	@$(PY) bench/bench_latency.py $(ARGS)
 
-clean: down ## Remove what was installed, run and cached
+clean: ## Stop everything and remove what was installed, run and cached, the private servers' data too
+	@if [ -x $(PY) ]; then for name in stack demo; do \
+	  $(PY) deploy/local/stack.py down --purge --dir "$${ONEFOLIO_RUN:-.run}/$$name" > /dev/null; done; fi
 	@rm -rf .venv .run .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -43,7 +43,7 @@ def main() -> int:
             stack.up()
             measured = {name: [_once(stack, name) for _ in range(options.rounds + 3)][3:] for name in LINKS}
         finally:
-            stack.down()
+            stack.down(purge=True)
     return _report(measured)
 
 

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from local_demo.client import Frontend, development_token
 from local_stack import Stack
+from local_stack.guard import guarded
 
 
 @pytest.fixture(scope="module")
@@ -15,11 +16,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The stack, started once a module: what one breaks on purpose must not steer the links of another."""
     folder = tmp_path_factory.mktemp("stack")
     running = Stack(folder, {"SANDBOX_SNAPTRADE_RATE_LIMIT": "100000"}, sandbox=True, say=lambda _: None)
-    try:
+    with guarded(folder):
         running.up(fast=True)
         yield running
-    finally:
-        running.down()
 
 
 @pytest.fixture

@@ -18,8 +18,10 @@ from local_demo.pages import sign_in
 from local_demo.portfolio import differences
 from local_servers import ServerError
 from local_stack import Stack, StackError
+from local_stack.guard import guarded
 from local_stack.life import default_folder
 from rich.console import Console
+from rich.markup import escape
 
 LINKS = (
     ("charles-schwab", None, "Charles Schwab"),
@@ -36,18 +38,27 @@ def main() -> int:
     stack = Stack(
         options.dir, _environment(), sandbox=True, say=lambda text: console.print(f"[dim]  {text}[/dim]")
     )
-    # Ctrl-C and a polite kill end the same way: everything stopped, nothing left behind.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Ctrl-C, a polite kill and a closed terminal end the same way; `nohup` keeps what it asked for.
+    for sign in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(sign) is signal.SIG_DFL:
+            signal.signal(sign, signal.default_int_handler)
     try:
-        return _run(console, stack, once=options.once)
+        with guarded(stack.folder):
+            return _guarded(console, stack, once=options.once)
+    except StackError as error:
+        console.print(f"[red]demo:[/red] {escape(str(error))}", highlight=False)
+        return 1
+
+
+def _guarded(console: Console, stack: Stack, *, once: bool) -> int:
+    try:
+        return _run(console, stack, once=once)
     except KeyboardInterrupt:
         console.print("\nStopping.")
-        return 130 if options.once else 0
+        return 130 if once else 0
     except (DemoError, ServerError, StackError, RuntimeError) as error:
-        console.print(f"[red]demo:[/red] {error}", highlight=False)
+        console.print(f"[red]demo:[/red] {escape(str(error))}", highlight=False)
         return 1
-    finally:
-        stack.down()
 
 
 def _parser() -> argparse.ArgumentParser:

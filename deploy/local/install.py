@@ -3,6 +3,8 @@
 Needs only Python 3.11 or newer. Safe to run again: what is already right is left alone.
 """
 
+from __future__ import annotations  # an older Python must get as far as being told so
+
 import os
 import subprocess
 import sys

@@ -11,6 +11,8 @@ from local_demo.portfolio import totals
 
 WIDE = 120
 """Columns from which names and cost bases are shown too."""
+NARROW_NAME = 18
+"""Below that, long instrument names are folded, so that there is room for where each position comes from."""
 
 
 def number(value: str | None, places: int | None = None) -> str:
@@ -28,8 +30,9 @@ def portfolio(console: Console, positions: Sequence[Mapping[str, Any]], names: M
     """Print the consolidated positions, biggest first, each with where it comes from."""
     summed = ", ".join(f"{value:,.2f} {currency}" for currency, value in totals(positions).items())
     table = Table(title="One portfolio from four links", title_justify="left", show_footer=True)
-    table.add_column("Instrument", footer="Total", no_wrap=True)
-    if wide := console.width >= WIDE:
+    wide = console.width >= WIDE
+    table.add_column("Instrument", footer="Total", no_wrap=wide, max_width=None if wide else NARROW_NAME)
+    if wide:
         table.add_column("Name")
     for name in ("Quantity", "Price"):
         table.add_column(name, justify="right", no_wrap=True)

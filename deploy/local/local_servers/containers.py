@@ -35,7 +35,7 @@ def engine_answers() -> bool:
 
 def start(name: str, directory: Path, *, fast: bool) -> Record:
     """Start the container of an earlier `up` again, or make a new one; returns once the server accepts logins."""
-    container = f"onefolio-{hashlib.sha256(str(directory).encode()).hexdigest()[:10]}-{name}"
+    container = _name(directory, name)
     if _docker("start", container, check=False) is None:
         say(name, f"starting a container of {IMAGES[name]} (the first time it is downloaded)")
         _docker(
@@ -66,9 +66,20 @@ def stop(record: Record) -> None:
         _docker("stop", record.details["container"], check=False)
 
 
+def remove(directory: Path) -> None:
+    """Delete the directory's containers and their data, running or not."""
+    if shutil.which("docker") is not None:
+        for name in IMAGES:
+            _docker("rm", "-f", "-v", _name(directory, name), check=False)
+
+
 def control(record: Record, *arguments: str) -> str:
     """Run `rabbitmqctl` inside the container."""
     return _docker("exec", record.details["container"], "rabbitmqctl", "-q", *arguments) or ""
+
+
+def _name(directory: Path, name: str) -> str:
+    return f"onefolio-{hashlib.sha256(str(directory).encode()).hexdigest()[:10]}-{name}"
 
 
 def _options(name: str) -> list[str]:

@@ -27,9 +27,12 @@ def install(names: list[str]) -> None:
     packages = [PACKAGES[name] for name in names]
     labels = " and ".join(LABELS[name] for name in names)
     say("servers", f"installing {labels} with apt-get (a minute or two)")
-    _apt("update", "-q")
+    # The lists may be fresh enough although a source that has nothing to do with us is broken.
+    stale = _failure("update", "-q")
     with _no_service_starts():
-        _apt("install", "-y", "-q", "--no-install-recommends", *packages)
+        broken = _failure("install", "-y", "-q", "--no-install-recommends", *packages)
+    if broken:
+        raise ServerError("\n".join(text for text in (stale, broken) if text))
     if Path("/run/systemd/system").exists() and shutil.which("systemctl"):
         # A systemd host would start them at its next boot; we only want the programs.
         subprocess.run(
@@ -51,15 +54,17 @@ def _no_service_starts() -> Iterator[None]:
         POLICY.unlink(missing_ok=True)
 
 
-def _apt(*arguments: str) -> None:
+def _failure(*arguments: str) -> str:
+    """Run apt-get; what went wrong, or nothing. A new machine's own update may hold the lock for a while."""
     env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     done = subprocess.run(
-        ["apt-get", *arguments],
+        ["apt-get", "-o", "DPkg::Lock::Timeout=300", *arguments],
         env=env,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
     )
-    if done.returncode:
-        raise ServerError(f"apt-get {arguments[0]} failed:\n{(done.stderr or done.stdout).strip()[-2000:]}")
+    if not done.returncode:
+        return ""
+    return f"apt-get {arguments[0]} failed:\n{(done.stderr or done.stdout).strip()[-2000:]}"

@@ -73,7 +73,8 @@ def start(directory: Path | str, *, fast: bool = True, environ: Mapping[str, str
         missing = [name for name, record in wanted.items() if record is None]
         if missing:
             _install_if_needed(missing)
-            wanted |= _started(missing, where, known, fast=fast)
+            running = _started(missing, where, known, fast=fast)
+            wanted |= {name: running[name] for name in missing}
     return Servers(where, *[record for name in NAMES if (record := wanted[name])])
 
 
@@ -110,7 +111,8 @@ def down(directory: Path | str, *, purge: bool = False) -> list[str]:
             for name, module in NATIVE.items():
                 module.stop_leftovers(data / name)
         records.forget(where)
-        if purge and data.exists():
+        if purge:
+            containers.remove(where)
             remove(data)
     return [LABELS[name] for name in known]
 
@@ -131,9 +133,7 @@ def _install_if_needed(missing: list[str]) -> None:
     debian.install(absent)
 
 
-def _started(
-    missing: list[str], where: Path, known: dict[str, Record], *, fast: bool
-) -> dict[str, Record | None]:
+def _started(missing: list[str], where: Path, known: dict[str, Record], *, fast: bool) -> dict[str, Record]:
     """Start the missing servers side by side, and note each as soon as it runs."""
     where.chmod(where.stat().st_mode | 0o011)
     user = account()
@@ -161,7 +161,7 @@ def _started(
                 records.write(where, kept)
     if failures:
         raise ServerError("\n".join(str(failure) for failure in failures))
-    return dict(kept)
+    return kept
 
 
 def _native(record: Record) -> ModuleType:

@@ -57,6 +57,17 @@ def birth(pid: int) -> str | None:
     return None if not state or state.startswith("Z") else started.strip()
 
 
+def command_line(pid: int) -> str:
+    """What the process was started as; empty when it is gone."""
+    if Path("/proc/self/cmdline").exists():
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except (FileNotFoundError, ProcessLookupError):
+            return ""
+    asked = ["ps", "-ww", "-o", "args=", "-p", str(pid)]
+    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+
+
 def mark(pid: int) -> list[str | int]:
     """The pair (pid, birth) to keep in a record."""
     return [pid, birth(pid) or ""]

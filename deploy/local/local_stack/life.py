@@ -2,20 +2,26 @@
 
 import logging
 import os
+import socket
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import local_servers
+import psycopg
+import sqlalchemy.exc
 import structlog
+from local_servers import records
 
 from local_stack.programs import Program, Servers, programs
-from local_stack.state import State, load
+from local_stack.state import State, alone, load
 from local_stack.supervisor import Runner
 from persistence import migrate
+from persistence.roles import RoleError
 
 READY_SECONDS = 90
 WRONGLY_CONFIGURED = 78
@@ -71,14 +77,14 @@ class Stack:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._say("starting PostgreSQL and RabbitMQ")
         found = local_servers.start(self.folder / "servers", fast=fast, environ=dict(self._given))
-        self._say("migrating the database")
-        # The steps are told here; the migrations' own log lines are for deployments.
-        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-        databases = migrate.prepare(found.database_url, self.state.roles)
-        migrate.upgrade(found.database_url)
+        _check_broker(found.amqp_url)
+        with alone():
+            self._start(Servers(_migrated(found.database_url, self.state.roles, self._say), found.amqp_url))
+
+    def _start(self, servers: Servers) -> None:
         self.programs = wanted = programs(
             self.state,
-            Servers(databases, found.amqp_url),
+            servers,
             self._given,
             sandbox=self._sandbox_memory() if self.sandbox else None,
         )
@@ -86,15 +92,25 @@ class Stack:
             raise StackError(
                 "no provider is configured: set SNAPTRADE_CLIENT_ID or PLAID_CLIENT_ID, or use the sandbox"
             )
+        if self.runner.running() and not self.runner.runs(wanted):
+            self._say("the settings are not those of before; stopping the programs")
+            self.runner.stop()
         if not self.runner.running():
             self._say(f"starting {', '.join(program.name for program in wanted)}")
             self.runner.start(wanted)
         self._await_ready(wanted)
 
-    def down(self) -> bool:
-        """Stop the programs and the private servers; says whether anything ran."""
-        ran = self.runner.stop()
-        stopped = local_servers.down(self.folder / "servers", purge=False)
+    def down(self, *, purge: bool = False) -> bool:
+        """Stop the programs and the private servers; says whether anything ran.
+
+        The servers' data stays, unless `purge` or unless it was made for tests (``up(fast=True)``).
+        """
+        noted = records.read(self.folder / "servers")
+        fast = any(record.details.get("fast") for record in noted.values())
+        try:
+            ran = self.runner.stop()
+        finally:
+            stopped = local_servers.down(self.folder / "servers", purge=purge or fast)
         return ran or bool(stopped)
 
     def _sandbox_memory(self) -> str:
@@ -120,6 +136,30 @@ class Stack:
             tail = log.read_text(errors="replace").splitlines()[-8:] if log.exists() else ["(no log)"]
             lines += [f"--- {log}", *tail]
         return "\n".join(lines)
+
+
+def _check_broker(url: str) -> None:
+    """Say at once what every service would only say after a minute and a half of trying."""
+    parts = urlsplit(url)
+    host, port = parts.hostname or "localhost", parts.port or (5671 if parts.scheme == "amqps" else 5672)
+    try:
+        socket.create_connection((host, port), timeout=10).close()
+    except OSError as error:
+        raise StackError(f"RabbitMQ does not answer at {host}:{port}: {error}") from error
+
+
+def _migrated(admin_url: str, passwords: Mapping[str, str], say: Callable[[str], None]) -> dict[str, str]:
+    """The URL of each login role, in a database that is up to date."""
+    say("migrating the database")
+    # The steps are told by the stack; the migrations' own log lines are for deployments.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    try:
+        databases = migrate.prepare(admin_url, passwords)
+        migrate.upgrade(admin_url)
+    except (psycopg.Error, sqlalchemy.exc.SQLAlchemyError, migrate.MigrationError, RoleError) as error:
+        cause = f": {error.__cause__}" if error.__cause__ else ""
+        raise StackError(f"the database cannot be prepared: {error}{cause}") from error
+    return databases
 
 
 def _given_up(row: Mapping[str, Any]) -> bool:

@@ -24,6 +24,12 @@ class Program:
     ready_url: str
 
 
+SHARED = ("LOG_LEVEL", "BIND_HOST", "ONEFOLIO_ENVIRONMENT", "DATABASE_POOL")
+GATEWAY = ("ENABLE_", "SNAPTRADE_ADMIN_ONLY", "CORS_", "LINK_", "JWT_AUDIENCE")
+WEBHOOKS = ("SNAPTRADE_PREVIOUS_CONSUMER_KEY", "SNAPTRADE_STRICT_AGE", "WEBHOOK_RETENTION_DAYS")
+CONSOLIDATOR = ("CONSOLIDATOR_", "SOURCE_", "QUARANTINE_", "CONSERVATION_")
+CONNECTOR = ("SYNC_", "SECRET_STORE", "AWS_", "INTERNAL_CALLERS", "SCHEDULER_", "WEBHOOK_SPACING", "COMMAND_")
+"""Beginnings of the variables that are handed on as they were given."""
 SANDBOX_SNAPTRADE_ID = "ONEFOLIO-SANDBOX"
 SANDBOX_PLAID_ID = "onefolio-sandbox"
 
@@ -39,11 +45,11 @@ def programs(
     environment = _connectors(state, servers, given, sandbox=sandbox is not None)
     shared = _shared(state, given)
     found = [
-        _program(state, "webhooks", shared | _webhooks(servers, environment)),
+        _program(state, "webhooks", shared | _webhooks(servers, given, environment)),
         _program(
             state,
             "consolidator",
-            shared | _servers(servers, "onefolio_consolidator") | _passed(given, "SOURCE_", "QUARANTINE_"),
+            shared | _servers(servers, "onefolio_consolidator") | _passed(given, *CONSOLIDATOR),
         ),
         *(_program(state, name, shared | settings) for name, settings in environment.items()),
         _program(state, "gateway", shared | _gateway(state, servers, given, environment)),
@@ -62,12 +68,8 @@ def _program(state: State, name: str, environment: Mapping[str, str]) -> Program
 
 
 def _shared(state: State, given: Mapping[str, str]) -> dict[str, str]:
-    return {
-        "SERVICE_AUTH_SECRET": state.secrets["service_auth"],
-        "LOG_LEVEL": given.get("LOG_LEVEL", "INFO"),
-        "BIND_HOST": given.get("BIND_HOST", "127.0.0.1"),
-        "ONEFOLIO_ENVIRONMENT": given.get("ONEFOLIO_ENVIRONMENT", "development"),
-    }
+    secret = _passed(given, "SERVICE_AUTH_SECRET") or {"SERVICE_AUTH_SECRET": state.secrets["service_auth"]}
+    return secret | _passed(given, *SHARED)
 
 
 def _servers(servers: Servers, role: str) -> dict[str, str]:
@@ -78,13 +80,14 @@ def _gateway(
     state: State, servers: Servers, given: Mapping[str, str], connectors: Mapping[str, Mapping[str, str]]
 ) -> dict[str, str]:
     urls = {name.removesuffix("-connector"): state.url(name) for name in connectors}
-    user_tokens = _passed(given, "OIDC_") or {"JWT_SECRET": state.secrets["jwt"]}
+    made = {"JWT_SECRET": state.secrets["jwt"]}
+    user_tokens = _passed(given, "OIDC_", "JWT_SECRET") or made
     return {
         **_servers(servers, "onefolio_gateway"),
         "CONNECTOR_URLS": ",".join(f"{provider}={url}" for provider, url in urls.items()),
         "LINK_REDIRECT_ALLOW_LIST": given.get("LINK_REDIRECT_ALLOW_LIST", "http://127.0.0.1/linked"),
         **user_tokens,
-        **_passed(given, "ENABLE_", "SNAPTRADE_ADMIN_ONLY", "CORS_", "LINK_", "JWT_AUDIENCE"),
+        **_passed(given, *GATEWAY),
     }
 
 
@@ -93,8 +96,8 @@ def _connectors(
 ) -> dict[str, dict[str, str]]:
     kit = {
         **_servers(servers, "onefolio_connector"),
-        "SECRETS_MASTER_KEYS": given.get("SECRETS_MASTER_KEYS", state.secrets["master_keys"]),
-        **_passed(given, "SYNC_", "SECRET_STORE", "AWS_"),
+        **(_passed(given, "SECRETS_MASTER_KEYS") or {"SECRETS_MASTER_KEYS": state.secrets["master_keys"]}),
+        **_passed(given, *CONNECTOR),
     }
     keys = _sandbox_keys(state) if sandbox else _given_keys(given)
     webhook = given.get("WEBHOOK_URL") or (state.url("webhooks") if sandbox else "")
@@ -131,7 +134,9 @@ def _sandbox_keys(state: State) -> dict[str, dict[str, str]]:
     }
 
 
-def _webhooks(servers: Servers, connectors: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+def _webhooks(
+    servers: Servers, given: Mapping[str, str], connectors: Mapping[str, Mapping[str, str]]
+) -> dict[str, str]:
     """The letter box verifies with the same keys the connectors sign with."""
     verifying = ("SNAPTRADE_CLIENT", "SNAPTRADE_CONSUMER", "PLAID_BASE", "PLAID_CLIENT_ID", "PLAID_SECRET")
     keys = {
@@ -140,7 +145,7 @@ def _webhooks(servers: Servers, connectors: Mapping[str, Mapping[str, str]]) -> 
         for name, value in settings.items()
         if name.startswith(verifying)
     }
-    return {**_servers(servers, "onefolio_webhooks"), **keys}
+    return {**_servers(servers, "onefolio_webhooks"), **_passed(given, *WEBHOOKS), **keys}
 
 
 def _sandbox(state: State, given: Mapping[str, str], memory: str) -> Program:

@@ -1,10 +1,14 @@
 """What a stack remembers between runs: its ports and its secrets, made on the machine and kept private."""
 
 import base64
+import fcntl
 import json
 import os
 import secrets
 import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -53,6 +57,15 @@ def load(folder: Path, *, keep_ports: bool) -> State:
     )
     write_private(path, json.dumps(asdict(state), indent=2))
     return state
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """One stack at a time chooses its ports and takes them; else two that start together choose the same."""
+    path = Path(tempfile.gettempdir()) / f"onefolio-ports-{os.getuid()}.lock"
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600), "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def write_private(path: Path, text: str) -> None:

@@ -1,6 +1,8 @@
 """The process runner: a supervisord that keeps each program alive and can be asked about it."""
 
+import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -13,9 +15,12 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from local_servers import processes
+
 from local_stack.programs import Program
 from local_stack.state import write_private
 
+LAUNCHER = Path(__file__).with_name("launch.py")
 START_SECONDS = 15
 SOCKET_PATH_LIMIT = 100
 """Unix sockets have short names; a folder with a long one keeps its socket in the temporary directory."""
@@ -28,12 +33,14 @@ class Runner:
         self.folder = folder
         self.logs = folder / "logs"
         self._config = folder / "supervisord.conf"
+        self._programs = folder / "programs.json"
         self._pid_file = folder / "supervisord.pid"
         self._socket = _socket_path(folder)
 
     def start(self, programs: Sequence[Program]) -> None:
         """Start the runner and every program under it."""
         self.logs.mkdir(parents=True, exist_ok=True)
+        write_private(self._programs, _described(programs))
         write_private(self._config, self._configuration(programs))
         command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._config)]
         subprocess.run(command, check=True, cwd=self.folder, env=_clean(), stdout=subprocess.DEVNULL)
@@ -46,8 +53,11 @@ class Runner:
 
     def running(self) -> bool:
         """Whether the runner is alive."""
-        pid = self._pid()
-        return pid is not None and _alive(pid)
+        return self._pid() is not None
+
+    def runs(self, programs: Sequence[Program]) -> bool:
+        """Whether it was started with exactly these programs and settings."""
+        return self._programs.exists() and self._programs.read_text() == _described(programs)
 
     def states(self) -> dict[str, dict[str, Any]]:
         """What the runner says of each program: ``statename``, ``pid``, ``spawnerr``."""
@@ -65,7 +75,7 @@ class Runner:
     def stop(self) -> bool:
         """Stop every program and the runner; says whether anything ran."""
         pid = self._pid()
-        if pid is None or not _alive(pid):
+        if pid is None:
             return False
         os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + 40
@@ -84,10 +94,12 @@ class Runner:
             return False
 
     def _pid(self) -> int | None:
+        """The runner's process; a stranger that has its id by now (after a reboot, say) is not it."""
         try:
-            return int(self._pid_file.read_text())
+            pid = int(self._pid_file.read_text())
         except (FileNotFoundError, ValueError):
             return None
+        return pid if str(self._config) in processes.command_line(pid) else None
 
     def _rpc(self) -> Any:
         # Imported here: supervisor needs setuptools' helpers only for its own command line.
@@ -98,29 +110,39 @@ class Runner:
 
     def _configuration(self, programs: Sequence[Program]) -> str:
         sections = [
-            f"[unix_http_server]\nfile={self._socket}\nchmod=0700",
+            f"[unix_http_server]\nfile={_literal(self._socket)}\nchmod=0700",
             (
                 "[rpcinterface:supervisor]\n"
                 "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface"
             ),
-            f"[supervisord]\nlogfile={self.logs}/supervisord.log\npidfile={self._pid_file}\n"
-            f"childlogdir={self.logs}\nnocleanup=true\nloglevel=info" + _user(),
+            f"[supervisord]\nlogfile={_literal(self.logs)}/supervisord.log\npidfile={_literal(self._pid_file)}\n"
+            f"childlogdir={_literal(self.logs)}\nnocleanup=true\nloglevel=info" + _user(),
         ]
         sections += [self._section(program) for program in programs]
         return "\n\n".join(sections) + "\n"
 
     def _section(self, program: Program) -> str:
-        # A percent sign is supervisor's own escape; none of the values holds a quote.
-        environment = ",".join(
-            f'{name}="{value.replace("%", "%%")}"' for name, value in sorted(program.environment.items())
-        )
+        # The log is named from the working directory: supervisor expands percent signs in this one value twice.
+        command = shlex.join([sys.executable, str(LAUNCHER), str(self._programs), program.name])
         return (
-            f"[program:{program.name}]\ncommand={sys.executable} -m {program.module}\n"
-            f"directory={self.folder}\nautorestart=true\nstartsecs=1\nstartretries=30\nstopsignal=TERM\n"
+            f"[program:{program.name}]\ncommand={_literal(command)}\n"
+            f"directory={_literal(self.folder)}\nautorestart=true\nstartsecs=1\nstartretries=30\nstopsignal=TERM\n"
             f"stopwaitsecs=25\nkillasgroup=true\nredirect_stderr=true\n"
-            f"stdout_logfile={self.logs}/{program.name}.log\nstdout_logfile_maxbytes=10MB\n"
-            f"stdout_logfile_backups=1\nenvironment={environment}"
+            f"stdout_logfile=logs/{program.name}.log\nstdout_logfile_maxbytes=10MB\n"
+            f"stdout_logfile_backups=1"
         )
+
+
+def _described(programs: Sequence[Program]) -> str:
+    """What the launcher needs to know of each program."""
+    return json.dumps(
+        {one.name: {"module": one.module, "environment": dict(one.environment)} for one in programs}, indent=2
+    )
+
+
+def _literal(text: Path | str) -> str:
+    """A percent sign is supervisor's own escape."""
+    return str(text).replace("%", "%%")
 
 
 def _clean() -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The private servers: found, started, recognised, stopped; and nothing else touched."""
 
+import contextlib
 import os
 import signal
 import socketserver
@@ -36,6 +37,17 @@ def test_given_urls_are_used_and_left_alone(tmp_path):
         servers.rabbitmqctl("status")
     servers.stop()
     assert local_servers.down(tmp_path) == []
+
+
+def test_a_given_server_wins_over_a_private_one_that_still_runs(tmp_path, docker, monkeypatch):
+    monkeypatch.setattr(containers, "engine_answers", lambda: True)
+    where = tmp_path / "servers"
+    mine = {"DATABASE_URL": "postgresql://me@db/mine"}
+    local_servers.start(where, fast=False, environ=mine)
+    servers = local_servers.start(where, fast=False, environ={"AMQP_URL": "amqp://me@broker/"})
+    assert servers.amqp_url == "amqp://me@broker/"
+    assert servers.database_url.startswith("postgresql://onefolio:")
+    assert sorted(local_servers.down(where)) == ["PostgreSQL", "RabbitMQ"]
 
 
 def test_env_prints_what_was_given(tmp_path):
@@ -103,7 +115,7 @@ def test_apt_installs_only_what_is_missing_and_starts_nothing(tmp_path, bare_mac
     calls = []
     policy = tmp_path / "policy-rc.d"
     bare_machine.setattr(debian, "POLICY", policy)
-    bare_machine.setattr(debian, "_apt", lambda *arguments: calls.append((arguments, policy.exists())))
+    bare_machine.setattr(debian, "_failure", lambda *arguments: calls.append((arguments, policy.exists())))
     debian.install(["rabbitmq"])
     assert calls == [
         (("update", "-q"), False),
@@ -116,9 +128,21 @@ def test_a_machines_own_start_policy_stays(tmp_path, bare_machine):
     policy = tmp_path / "policy-rc.d"
     policy.write_text("theirs")
     bare_machine.setattr(debian, "POLICY", policy)
-    bare_machine.setattr(debian, "_apt", lambda *arguments: None)
+    bare_machine.setattr(debian, "_failure", lambda *arguments: "")
     debian.install(["postgres"])
     assert policy.read_text() == "theirs"
+
+
+@pytest.mark.parametrize(("broken", "ends"), [("update", True), ("install", False)])
+def test_a_broken_package_source_stops_nothing_that_can_be_installed(tmp_path, bare_machine, broken, ends):
+    script = tmp_path / "apt-get"
+    script.write_text(f'#!/bin/sh\ncase "$3" in {broken}) echo broken source >&2; exit 100 ;; esac\n')
+    script.chmod(0o755)
+    bare_machine.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    bare_machine.setattr(debian, "POLICY", tmp_path / "policy-rc.d")
+    with contextlib.nullcontext() if ends else pytest.raises(ServerError, match="broken source"):
+        debian.install(["rabbitmq"])
+    assert not (tmp_path / "policy-rc.d").exists()
 
 
 class Broker(socketserver.BaseRequestHandler):
@@ -175,7 +199,16 @@ def test_containers_are_started_reused_and_stopped(tmp_path, docker, monkeypatch
 def test_containers_for_tests_are_removed(tmp_path, docker, monkeypatch):
     monkeypatch.setattr(containers, "engine_answers", lambda: True)
     local_servers.start(tmp_path / "servers", fast=True, environ={}).stop()
-    assert sum(call.startswith("rm -f -v") for call in (docker / "calls").read_text().splitlines()) == 2
+    assert not list(docker.glob("onefolio-*"))
+
+
+def test_purging_removes_stopped_containers_too(tmp_path, docker, monkeypatch):
+    monkeypatch.setattr(containers, "engine_answers", lambda: True)
+    local_servers.start(tmp_path / "servers", fast=False, environ={})
+    local_servers.down(tmp_path / "servers")
+    assert list(docker.glob("onefolio-*"))
+    local_servers.down(tmp_path / "servers", purge=True)
+    assert not list(docker.glob("onefolio-*"))
 
 
 @pytest.mark.slow
