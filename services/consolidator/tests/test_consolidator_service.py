@@ -83,6 +83,6 @@ async def test_a_message_that_is_none_is_parked_and_its_neighbours_are_applied(s
             await asyncio.sleep(0.01)
 
 
-async def test_it_is_ready_when_its_database_answers(service) -> None:
+async def test_it_is_ready_when_its_database_and_its_broker_answer(service) -> None:
     ready, checks = await service.health.readiness()
-    assert (ready, checks) == (True, {"database": "ok"})
+    assert (ready, checks) == (True, {"database": "ok", "broker": "ok"})
