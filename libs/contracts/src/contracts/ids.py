@@ -25,6 +25,11 @@ def account_id(provider: str, user_id: str, external_id: str) -> str:
     return _id("account", provider, user_id, external_id)
 
 
+def snapshot_id(account_id: str, version: int, content_hash: str) -> str:
+    """Our id of what an account was seen to hold in one sync run."""
+    return _id("snapshot", account_id, str(version), content_hash)
+
+
 def portfolio_id(user_id: str, name: str = "default") -> str:
     """Our id of a user's portfolio of that name."""
     return _id("portfolio", user_id, name)

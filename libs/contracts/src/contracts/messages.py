@@ -4,6 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from contracts.accounts import AccountsSnapshot, BalancesSnapshot
+from contracts.decisions import ConsolidationRequested, IdentityDecided, PortfolioDefined, SnapshotJudged
 from contracts.holdings import HoldingsSnapshot
 from contracts.money import Money
 from contracts.orders import OrdersSnapshot
@@ -149,6 +150,10 @@ Event = (
     | PositionsConsolidated
     | AccountDecisionNeeded
     | AccountBreakFound
+    | IdentityDecided
+    | SnapshotJudged
+    | PortfolioDefined
+    | ConsolidationRequested
 )
 Command = SyncConnection | LinkCompleted | RemoveConnection | WebhookDelivery
 Message = Event | Command
@@ -165,6 +170,10 @@ EVENTS: dict[str, type[Record]] = {
     "onefolio.positions.consolidated.v1": PositionsConsolidated,
     "onefolio.account.decision_needed.v1": AccountDecisionNeeded,
     "onefolio.account.break_found.v1": AccountBreakFound,
+    "onefolio.identity.decided.v1": IdentityDecided,
+    "onefolio.snapshot.judged.v1": SnapshotJudged,
+    "onefolio.portfolio.defined.v1": PortfolioDefined,
+    "onefolio.consolidation.requested.v1": ConsolidationRequested,
 }
 COMMANDS: dict[str, type[Record]] = {
     "onefolio.connector.sync.v1": SyncConnection,
@@ -185,6 +194,8 @@ def subject(message: Record) -> str:
         "portfolio_id",
         "link_session_id",
         "delivery_id",
+        "decision_id",
+        "request_id",
     ):
         if value := getattr(message, name, None):
             return str(value)

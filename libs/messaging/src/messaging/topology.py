@@ -169,6 +169,10 @@ CONSOLIDATED_EVENTS = (
     "onefolio.transactions.batch.v1",
     "onefolio.orders.snapshot.v1",
     "onefolio.sync.finished.v1",
+    "onefolio.identity.decided.v1",
+    "onefolio.snapshot.judged.v1",
+    "onefolio.portfolio.defined.v1",
+    "onefolio.consolidation.requested.v1",
 )
 # Said for whoever listens: browsers with an open stream. Nobody listening is normal.
 ANNOUNCEMENTS = frozenset(
