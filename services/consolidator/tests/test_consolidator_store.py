@@ -47,6 +47,11 @@ async def apply(applier: Applier, *messages: Message) -> list[Any]:
     return list(await applier([received(message) for message in messages]))
 
 
+def sweep(database: Database, applier: Applier, clock: FakeClock) -> Sweep:
+    age = DEFAULT_RULES.sources.max_age
+    return Sweep(database, applier, clock, max_age=age, retention=timedelta(hours=6))
+
+
 async def rows(database: Database, query: str, user: str | None = None) -> list[Any]:
     async with database.transaction(user) as conn:
         return await (await conn.execute(query)).fetchall()
@@ -124,7 +129,9 @@ class TestSnapshots:
         await apply(other, SCHWAB.holds(stock("LEFT", 3), version=3, synced_at=NOW + timedelta(hours=1)))
         assert await quantities(database) == {"LEFT": 3}
 
-    async def test_a_broken_connection_hands_over_and_back(self, applier, database) -> None:
+    async def test_a_broken_connection_hands_over_and_back_when_it_has_been_healthy_for_a_while(
+        self, applier, database, clock
+    ) -> None:
         await apply(
             applier,
             FIDELITY.lists(FIDELITY.account(mask="1234")),
@@ -137,15 +144,25 @@ class TestSnapshots:
         await apply(applier, FIDELITY_TOO.is_now(ConnectionStatus.BROKEN, 2))
         assert await rows(database, found) == [("plaid", "current", Decimal(10))]
         await apply(applier, FIDELITY_TOO.is_now(ConnectionStatus.ACTIVE, 3))
+        assert await rows(database, found) == [("plaid", "current", Decimal(10))]
+        clock.advance(timedelta(minutes=30))
+        assert await sweep(database, applier, clock).once() == 1
         assert await rows(database, found) == [("snaptrade", "current", Decimal(10))]
+        told = "SELECT reason FROM portfolio.source_switches ORDER BY switch_id"
+        assert await rows(database, told) == [("failover:connection_broken",), ("highest_priority",)]
+        assert await sweep(database, applier, clock).once() == 0
 
     async def test_a_reconnected_account_goes_on_under_its_new_connection(self, applier, database) -> None:
         old, new = Link("plaid", "chase", "old"), Link("plaid", "chase", "new")
-        await apply(applier, old.holds(stock("A", 1), version=90))
-        moved = new.holds(stock("A", 2), version=1, synced_at=NOW + timedelta(days=1))
+        moved = new.holds(stock("A", 2), version=91)
         again = {field: getattr(moved, field) for field in moved.__struct_fields__}
-        await apply(applier, type(moved)(**again | {"account_id": old.account_id("a")}))
+        moved = type(moved)(**again | {"account_id": old.account_id("a")})
+        late = old.holds(stock("A", 3), version=89)
+        for message in (old.holds(stock("A", 1), version=90), moved, late):
+            await apply(applier, message)
         assert await quantities(database) == {"A": 2}
+        where = "SELECT connection_id::text FROM portfolio.accounts"
+        assert await rows(database, where) == [(new.connection_id,)]
 
 
 class TestOrder:
@@ -364,39 +381,26 @@ class TestConclusions:
         assert await rows(reader, query, "user-1") == [("break", Decimal(100))]
 
     async def test_a_grey_pair_is_flagged_counted_once_and_announced(self, applier, database, reader) -> None:
-        await apply(applier, FIDELITY.holds(*MANY), FIDELITY_TOO.holds(*MANY))
+        for link in (FIDELITY, FIDELITY_TOO):
+            await apply(applier, link.lists(link.account()), link.holds(stock("A", 10)))
         [event] = await announced(database, AccountDecisionNeeded)
         assert sorted(event.account_ids) == sorted([FIDELITY.account_id("a"), FIDELITY_TOO.account_id("a")])
         assert set((await quantities(database)).values()) == {Decimal(10)}
         query = "SELECT needs_decision, counted, provider FROM portfolio.v_accounts ORDER BY provider"
         assert await rows(reader, query, "user-1") == [(True, False, "plaid"), (True, True, "snaptrade")]
 
-    async def test_a_stored_decision_parts_them_at_the_next_event(
-        self, applier, database, migrated_database
-    ) -> None:
-        await apply(applier, FIDELITY.holds(*MANY), FIDELITY_TOO.holds(*MANY))
-        pair = sorted([FIDELITY.account_id("a"), FIDELITY_TOO.account_id("a")])
-        async with database.transaction() as conn:
-            await conn.execute(
-                "INSERT INTO portfolio.identity_decisions VALUES ('user-1', gen_random_uuid(), %s, %s, 'different',"
-                " 'user', now())",
-                pair,
-            )
-        await apply(applier, FIDELITY.lists(FIDELITY.account(), version=2))
-        assert set((await quantities(database)).values()) == {Decimal(20)}
-
     async def test_a_source_that_grows_too_old_is_marked_without_any_event(
         self, applier, database, clock: FakeClock
     ) -> None:
         await apply(applier, SCHWAB.holds(*MANY, as_of=NOW))
-        sweep = Sweep(database, applier, clock, DEFAULT_RULES.sources.max_age)
-        assert await sweep.once() == 0
+        looking = sweep(database, applier, clock)
+        assert await looking.once() == 0
         clock.advance(timedelta(hours=72).total_seconds())
-        assert await sweep.once() == 1
+        assert await looking.once() == 1
         assert await rows(database, "SELECT DISTINCT position_status FROM portfolio.positions") == [
             ("stale",)
         ]
-        assert await sweep.once() == 0
+        assert await looking.once() == 0
 
     async def test_metrics_count_checks_and_positions(self, applier, metrics) -> None:
         await apply(applier, SCHWAB.lists(SCHWAB.account(total=1000)), SCHWAB.holds(*MANY))

@@ -96,6 +96,11 @@ class ErrorCode(StrEnum):
     PROVIDER_UNAVAILABLE = "PROVIDER_UNAVAILABLE"
     PROVIDER_PROTOCOL = "PROVIDER_PROTOCOL"
     INSTITUTION_UNAVAILABLE = "INSTITUTION_UNAVAILABLE"
+    PRECONDITION_FAILED = "PRECONDITION_FAILED"
+    NOT_A_MANUAL_ACCOUNT = "NOT_A_MANUAL_ACCOUNT"
+    FILE_UNREADABLE = "FILE_UNREADABLE"
+    IMPORT_HAS_ERRORS = "IMPORT_HAS_ERRORS"
+    PREVIEW_EXPIRED = "PREVIEW_EXPIRED"
 
 
 class Meaning(Record, frozen=True, kw_only=True):
@@ -318,6 +323,41 @@ MEANING: dict[ErrorCode, Meaning] = {
             "The institution is down at the provider.",
             "app",
             "Retry later; the last data stays.",
+        ),
+        (
+            ErrorCode.PRECONDITION_FAILED,
+            412,
+            "It has changed since the state named in If-Match.",
+            "app",
+            "Read it again and decide anew.",
+        ),
+        (
+            ErrorCode.NOT_A_MANUAL_ACCOUNT,
+            409,
+            "The account comes from a provider; only accounts entered by hand can be edited.",
+            "app",
+            "Offer editing only where the provider is manual.",
+        ),
+        (
+            ErrorCode.FILE_UNREADABLE,
+            422,
+            "The file cannot be read as a table; details say where and why.",
+            "user",
+            "Save it again as CSV in UTF-8, or name its delimiter and columns.",
+        ),
+        (
+            ErrorCode.IMPORT_HAS_ERRORS,
+            422,
+            "The preview found rows that cannot be imported; nothing was.",
+            "user",
+            "Mend the file, choose how to read it, or skip the bad rows where that is possible.",
+        ),
+        (
+            ErrorCode.PREVIEW_EXPIRED,
+            409,
+            "The preview ran out of time, or the account has changed since.",
+            "app",
+            "Preview the file again.",
         ),
     ]
 }

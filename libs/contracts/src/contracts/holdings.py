@@ -52,7 +52,11 @@ def content_hash(holdings: list[Holding]) -> str:
 
 
 class Contribution(Record, frozen=True, kw_only=True):
-    """One counted source's part of a position."""
+    """One counted source's part of a position.
+
+    ``instrument_id`` names the description under which the source knows the instrument; ``snapshot_id`` and
+    ``content_hash`` the snapshot that said so, ``version`` its place among the others.
+    """
 
     real_account_id: str
     account_id: str
@@ -60,7 +64,13 @@ class Contribution(Record, frozen=True, kw_only=True):
     quantity: Decimal
     market_value: Decimal | None
     cost_basis: Decimal | None
+    price: Decimal | None
+    price_as_of: datetime | None
+    instrument_id: str
+    snapshot_id: str
+    content_hash: str
     as_of: datetime
+    synced_at: datetime
     version: int
 
 
@@ -71,6 +81,8 @@ class Exclusion(Record, frozen=True, kw_only=True):
     account_id: str
     provider: str
     quantity: Decimal
+    market_value: Decimal | None
+    cost_basis: Decimal | None
     counted_account_id: str
     rule: str
 

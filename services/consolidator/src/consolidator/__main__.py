@@ -1,5 +1,7 @@
 """``python -m consolidator``."""
 
-from consolidator.main import main
+import sys
 
-main()
+from consolidator.cli import main
+
+sys.exit(main())

@@ -11,7 +11,16 @@ from contracts.messages import Message
 from messaging.policy import Outcome, Park
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_IDS = ("connection_id", "account_id")
+_IDS = (
+    "connection_id",
+    "account_id",
+    "decision_id",
+    "judgement_id",
+    "portfolio_id",
+    "request_id",
+)
+_ID_LISTS = ("account_ids", "portfolio_ids")
+MAX_LISTED = 10_000
 MAX_USER_ID = 200
 
 
@@ -23,6 +32,10 @@ def refused(message: Message) -> Park | None:
     if not user_id or len(user_id) > MAX_USER_ID or "\0" in user_id:
         return Park("the message names no usable user id")
     ids = [getattr(message, name, None) for name in _IDS]
+    listed = [one for name in _ID_LISTS for one in getattr(message, name, ())]
+    if len(listed) > MAX_LISTED:
+        return Park("the message names too many ids")
+    ids += listed
     ids += (
         [account.account_id for account in getattr(message, "accounts", ()) or ()] if _lists(message) else []
     )

@@ -10,7 +10,20 @@ import msgspec
 
 from consolidator.domain.checks import Check
 from consolidator.domain.identity import Link
-from consolidator.domain.values import Account, BalanceSheet, Connection, Decision, Held, RealAccount
+from consolidator.domain.values import (
+    Account,
+    BalanceSheet,
+    Connection,
+    Decision,
+    Held,
+    History,
+    Judgement,
+    Portfolio,
+    RealAccount,
+    Sight,
+)
+from contracts.decisions import ConsolidationRequested
+from contracts.ids import portfolio_id
 
 replace = msgspec.structs.replace
 K = TypeVar("K")
@@ -28,13 +41,27 @@ class Book:
     held: dict[str, Held] = field(default_factory=dict)
     sheets: dict[str, BalanceSheet] = field(default_factory=dict)
     decisions: tuple[Decision, ...] = ()
+    judgements: tuple[Judgement, ...] = ()
+    portfolios: dict[str, Portfolio] = field(default_factory=dict)
     links: dict[tuple[str, str], Link] = field(default_factory=dict)
     real_accounts: dict[str, RealAccount] = field(default_factory=dict)
     grey: frozenset[str] = frozenset()
     """The real accounts that wait for a decision."""
+    waiting: frozenset[str] = frozenset()
+    """The real accounts that are not counted until their provider describes them."""
     checks: dict[str, Check] = field(default_factory=dict)
-    version: int = 0
-    """The version of the default portfolio."""
+    versions: dict[str, int] = field(default_factory=dict)
+    """The version of each portfolio that was ever summed."""
+    histories: dict[str, History] = field(default_factory=dict)
+    """Of the accounts whose snapshots may have to be folded again."""
+    sighted: dict[tuple[str, int], Sight] = field(default_factory=dict)
+    """The complete snapshots that this batch brought, by account and version."""
+    retold: bool = False
+    """Whether this batch brought transactions."""
+    fingerprints: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of the transactions of accounts that must be compared."""
+    requests: dict[str, ConsolidationRequested] = field(default_factory=dict)
+    """What somebody wants summed anew."""
 
     def copy(self) -> "Book":
         """The book as it stands, untouched by later changes."""
@@ -45,11 +72,14 @@ class Book:
             held=dict(self.held),
             sheets=dict(self.sheets),
             decisions=self.decisions,
+            judgements=self.judgements,
+            portfolios=dict(self.portfolios),
             links=dict(self.links),
             real_accounts=dict(self.real_accounts),
             grey=self.grey,
+            waiting=self.waiting,
             checks=dict(self.checks),
-            version=self.version,
+            versions=dict(self.versions),
         )
 
     @property
@@ -91,11 +121,30 @@ class Book:
             return True
         if connection.status is not None and connection.status.status == "removed":
             return False
+        return self.seen(account) >= connection.accounts_version
+
+    def seen(self, account: Account) -> int:
+        """The highest version under which anything was said of an account."""
         sheet = self.sheets.get(account.account_id)
-        seen = max(
-            account.listed_version, self.holding(account.account_id).version, sheet.version if sheet else 0
-        )
-        return seen >= connection.accounts_version
+        held = self.holding(account.account_id)
+        return max(account.listed_version, held.version, sheet.version if sheet else 0)
+
+    def known_hash(self, account_id: str, version: int) -> str | None:
+        """The content of a version of an account that was seen before, as far as it is in memory."""
+        held, history = self.holding(account_id), self.histories.get(account_id)
+        known = [held.current, held.quarantine.sight if held.quarantine else None]
+        known += [self.sighted.get((account_id, version)), *(history.sights if history else ())]
+        return next((one.content_hash for one in known if one and one.version == version), None)
+
+    def live_portfolios(self) -> list[str]:
+        """The portfolios of the user, the default first."""
+        named = sorted(one.portfolio_id for one in self.portfolios.values() if not one.deleted)
+        return [portfolio_id(self.user_id), *named]
+
+    def all_portfolios(self) -> list[str]:
+        """The portfolios that have positions or may get some; dropped ones lose theirs."""
+        live = self.live_portfolios()
+        return [*live, *sorted(self.versions.keys() - set(live))]
 
 
 def changed(before: dict[K, V], after: dict[K, V]) -> list[V]:

@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 
 from consolidator.book import Book
-from consolidator.domain.checks import Check, conserve
+from consolidator.domain.checks import BREAK, Check, conserve
 from consolidator.domain.consolidate import Consolidated, Counted, Duplicate, Slot, consolidate
 from consolidator.domain.evidence import Evidence
 from consolidator.domain.identity import Group, candidates, identify
@@ -15,6 +15,8 @@ from consolidator.rules import Rules
 from contracts.accounts import ProviderAccount
 
 replace = msgspec.structs.replace
+NOT_DESCRIBED = "not_described"
+"""The reason why nothing is counted of an account that its provider has not described yet."""
 
 
 def content_changed(before: Book, book: Book) -> bool:
@@ -25,23 +27,31 @@ def content_changed(before: Book, book: Book) -> bool:
 def evidence_changed(before: Book, book: Book) -> bool:
     """Whether anything changed by which accounts are recognised.
 
-    Holdings tell accounts apart only where two could be one.
+    Holdings and transactions tell accounts apart only where two could be one.
     """
     return (
-        _descriptions(before) != _descriptions(book)
+        bool(book.requests)
+        or _descriptions(before) != _descriptions(book)
         or before.decisions != book.decisions
-        or (content_changed(before, book) and bool(candidates(_evidence(book))))
+        or ((book.retold or _sights(before) != _sights(book)) and bool(comparable(book)))
     )
 
 
-def needs_lines_to_identify(before: Book, book: Book) -> bool:
-    """Whether accounts must be compared by their holdings, which are not in memory."""
-    return not book.lines_loaded and bool(candidates(_evidence(book))) and evidence_changed(before, book)
+def comparable(book: Book) -> set[str]:
+    """The accounts that could be one with another."""
+    return {one.account_id for pair in candidates(_evidence(book)) for one in pair}
 
 
-def conclude(before: Book, book: Book, rules: Rules, now: datetime) -> None:
-    """Bring real accounts, their counted sources and their checks up to date."""
-    if evidence_changed(before, book):
+def conclude(book: Book, rules: Rules, now: datetime, *, evidence: bool) -> None:
+    """Bring real accounts, their counted sources and their checks up to date.
+
+    Args:
+        book: of one user; the holdings of comparable accounts are in memory where ``evidence`` is true.
+        rules: the policies.
+        now: tells how old sources are.
+        evidence: whether anything changed by which accounts are recognised.
+    """
+    if evidence:
         _identify(book, rules)
     groups = _groups(book)
     book.real_accounts = {group.real_account_id: _real(group, book, rules, now) for group in groups}
@@ -54,23 +64,45 @@ def conclude(before: Book, book: Book, rules: Rules, now: datetime) -> None:
 
 def positions_changed(before: Book, book: Book) -> bool:
     """Whether the positions must be summed anew."""
-    if content_changed(before, book):
+    if content_changed(before, book) or book.requests:
         return True
-    return before.real_accounts != book.real_accounts
+    return before.real_accounts != book.real_accounts or before.portfolios != book.portfolios
 
 
-def positions(book: Book, rules: Rules) -> dict[Slot, Consolidated]:
-    """The positions of the user's default portfolio; every counted account's lines must be in memory."""
+def members(book: Book, portfolio: str) -> list[RealAccount]:
+    """The real accounts of a portfolio: all of them, or those that one of the named accounts is a sight of."""
+    defined = book.portfolios.get(portfolio)
+    if defined is None:
+        return list(book.real_accounts.values())
+    named = set() if defined.deleted else set(defined.account_ids)
+    return [real for real in book.real_accounts.values() if named.intersection(real.members)]
+
+
+def breaks(book: Book, portfolio: str) -> int:
+    """How many real accounts of a portfolio do not add up."""
+    checks = [book.checks.get(real.real_account_id) for real in members(book, portfolio)]
+    return sum(check is not None and check.outcome == BREAK for check in checks)
+
+
+def positions(book: Book, rules: Rules, portfolio: str) -> dict[Slot, Consolidated]:
+    """The positions of one of the user's portfolios; every counted account's lines must be in memory."""
     return consolidate(
-        counted
-        for real in book.real_accounts.values()
-        if (counted := _counted(real, book, rules)) is not None
+        counted for real in members(book, portfolio) if (counted := _counted(real, book, rules)) is not None
     )
 
 
 def _contents(book: Book) -> dict[str, str]:
     return {
         account_id: held.current.content_hash
+        for account_id, held in book.held.items()
+        if held.current is not None
+    }
+
+
+def _sights(book: Book) -> dict[str, tuple[str, datetime]]:
+    """What was seen of each account, and when: sights of different age are compared with more patience."""
+    return {
+        account_id: (held.current.content_hash, held.current.as_of)
         for account_id, held in book.held.items()
         if held.current is not None
     }
@@ -98,9 +130,14 @@ def _evidence_of(account: Account, book: Book) -> Evidence:
         stable_id=listed.stable_id if listed else None,
         mask=listed.mask if listed else None,
         type=listed.type if listed else None,
+        raw_type=listed.raw_type if listed else None,
+        name=listed.name if listed else None,
         total=total.amount if total else None,
         currency=total.currency if total else None,
+        described=listed is not None,
         lines=current.lines if current else None,
+        as_of=current.as_of if current else None,
+        fingerprints=book.fingerprints.get(account.account_id, ()),
     )
 
 
@@ -111,8 +148,8 @@ def _identify(book: Book, rules: Rules) -> None:
     for account_id, account in book.accounts.items():
         if account.real_account_id != real_of.get(account_id):
             book.accounts[account_id] = replace(account, real_account_id=real_of.get(account_id))
-    grey = {group.real_account_id for group in identity.groups if group.needs_decision}
-    book.grey = frozenset(grey)
+    book.grey = frozenset(group.real_account_id for group in identity.groups if group.needs_decision)
+    book.waiting = frozenset(group.real_account_id for group in identity.groups if group.waiting)
 
 
 def _groups(book: Book) -> list[Group]:
@@ -127,6 +164,7 @@ def _groups(book: Book) -> list[Group]:
             institution=min(accounts, key=_account_id).institution,
             members=tuple(sorted(account.account_id for account in accounts)),
             needs_decision=real_account_id in book.grey,
+            waiting=real_account_id in book.waiting,
         )
         for real_account_id, accounts in sorted(members.items())
     ]
@@ -143,16 +181,20 @@ def _real(group: Group, book: Book, rules: Rules, now: datetime) -> RealAccount:
         stale=choice.stale,
         needs_decision=group.needs_decision,
         excluded=choice.excluded,
+        due_at=choice.due_at,
     )
 
 
 def _choice(group: Group, book: Book, rules: Rules, now: datetime) -> Choice:
+    if group.waiting:
+        # It may be another sight of an account that is counted already.
+        return Choice(counted=None, reason=NOT_DESCRIBED, stale=False, excluded=())
     sources = []
     for account_id in group.members:
         account = book.accounts[account_id]
         connection = book.connections.get(account.connection_id)
         held = book.holding(account_id)
-        found = source(account, held, connection, now, rules.sources.max_age)
+        found = source(account, held, connection, now, rules.sources)
         if found is not None:
             sources.append(found)
     return choose(sources, rules.sources)

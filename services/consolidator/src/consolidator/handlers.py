@@ -1,6 +1,6 @@
 """What each message does to a user's book. Plain functions; ``HANDLERS`` names them all."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC
 from hashlib import blake2b
 from typing import Any
@@ -10,29 +10,33 @@ import msgspec
 from consolidator.book import Book
 from consolidator.catalogue import Catalogue
 from consolidator.domain.checks import worth
-from consolidator.domain.no_erase import note_gap, receive
+from consolidator.domain.no_erase import ACCEPT, fold, note_gap, step
 from consolidator.domain.numbers import plain
 from consolidator.domain.values import (
+    CHANGED,
+    LINKED,
     Account,
     BalanceSheet,
     Connection,
-    Held,
+    Decision,
+    Judgement,
     Line,
+    Portfolio,
     Sight,
     StatusMark,
 )
 from consolidator.rules import Rules
 from contracts.accounts import AccountsSnapshot, BalancesSnapshot, ProviderAccount, Snapshot
+from contracts.decisions import ConsolidationRequested, IdentityDecided, PortfolioDefined, SnapshotJudged
 from contracts.envelope import encode_data
 from contracts.holdings import Holding, HoldingsSnapshot
+from contracts.ids import portfolio_id
 from contracts.messages import ConnectionLinked, ConnectionStatusChanged
 from contracts.statuses import ConnectionStatus
 from messaging.policy import PermanentError
 
 replace = msgspec.structs.replace
 Handler = Callable[[Any, Book, Catalogue, Rules], None]
-_LINKED, _CHANGED = 0, 1
-"""Ranks of what says a status: at one version, a status change outranks the link itself."""
 
 
 def on_connection_linked(event: ConnectionLinked, book: Book, _catalogue: Catalogue, _rules: Rules) -> None:
@@ -49,7 +53,7 @@ def on_connection_linked(event: ConnectionLinked, book: Book, _catalogue: Catalo
             linked_at=event.linked_at,
             linked_version=event.version,
         )
-    mark = StatusMark(status=ConnectionStatus.ACTIVE, version=event.version, rank=_LINKED, at=event.linked_at)
+    mark = StatusMark(status=ConnectionStatus.ACTIVE, version=event.version, rank=LINKED, at=event.linked_at)
     book.connections[event.connection_id] = _marked(connection, mark)
 
 
@@ -62,7 +66,7 @@ def on_status_changed(
     mark = StatusMark(
         status=event.status,
         version=event.version,
-        rank=_CHANGED,
+        rank=CHANGED,
         at=event.changed_at,
         reason=event.reason,
         provider_code=event.provider_code,
@@ -76,7 +80,7 @@ def on_accounts(event: AccountsSnapshot, book: Book, _catalogue: Catalogue, _rul
     version = event.clocks.version
     for listed in event.accounts:
         account = _account_of(event, listed.account_id, book)
-        if account is not None and version > account.listed_version:
+        if version > account.listed_version:
             book.accounts[listed.account_id] = replace(
                 account,
                 listed=_plain_account(listed),
@@ -90,31 +94,29 @@ def on_accounts(event: AccountsSnapshot, book: Book, _catalogue: Catalogue, _rul
 def on_holdings(event: HoldingsSnapshot, book: Book, catalogue: Catalogue, rules: Rules) -> None:
     """Hand a snapshot of an account's holdings to the no-erase rule."""
     _once({(one.instrument.key, one.currency) for one in event.holdings}, event.holdings)
+    known = book.known_hash(event.account_id, event.clocks.version) if event.complete else None
+    if known is not None and known != event.content_hash:
+        raise PermanentError("two snapshots of one version differ")
     _connection_of(event, book)
     account = _account_of(event, event.account_id, book)
-    if account is None:
-        return
-    held = book.holding(event.account_id)
-    if event.complete:
-        held = receive(held, _sight(event, held, catalogue), rules.erase)
-    else:
-        held = note_gap(held, event.clocks.version, event.gap or "unspecified")
-    book.accounts[event.account_id] = account
-    book.held[event.account_id] = held
+    if not event.complete:
+        held = book.holding(event.account_id)
+        book.held[event.account_id] = note_gap(held, event.clocks.version, event.gap or "unspecified")
+    elif known is None:
+        _see(account, _sight(event, book, catalogue), book, rules)
 
 
 def on_balances(event: BalancesSnapshot, book: Book, _catalogue: Catalogue, _rules: Rules) -> None:
     """Replace an account's balances with newer ones; incomplete ones replace nothing."""
     _once({balance.currency for balance in event.balances}, event.balances)
     _connection_of(event, book)
-    account = _account_of(event, event.account_id, book)
+    _account_of(event, event.account_id, book)
     known = book.sheets.get(event.account_id)
-    if account is None or not event.complete or (known and known.version >= event.clocks.version):
+    if not event.complete or (known and known.version >= event.clocks.version):
         return
     rows = sorted(event.balances, key=lambda balance: balance.currency)
     content = blake2b(b"".join(encode_data(balance) for balance in rows), digest_size=16).hexdigest()
     same = known is not None and known.content_hash == content
-    book.accounts[event.account_id] = account
     book.sheets[event.account_id] = BalanceSheet(
         version=event.clocks.version,
         content_hash=content,
@@ -124,12 +126,74 @@ def on_balances(event: BalancesSnapshot, book: Book, _catalogue: Catalogue, _rul
     )
 
 
+def on_identity_decided(event: IdentityDecided, book: Book, _catalogue: Catalogue, _rules: Rules) -> None:
+    """Keep what somebody said of two accounts, whether they were seen yet or not."""
+    pair = sorted(set(event.account_ids))
+    if len(pair) != 2 or len(event.account_ids) != 2:
+        raise PermanentError("an identity decision is about two accounts")
+    decision = Decision(
+        accounts=(pair[0], pair[1]),
+        verdict=event.verdict.value,
+        decided_at=event.decided_at,
+        decision_id=event.decision_id,
+        decided_by=event.decided_by,
+    )
+    if all(known.decision_id != event.decision_id for known in book.decisions):
+        book.decisions += (decision,)
+
+
+def on_snapshot_judged(event: SnapshotJudged, book: Book, _catalogue: Catalogue, rules: Rules) -> None:
+    """Keep what somebody said of a snapshot, and fold the account's snapshots again by it."""
+    if any(known.judgement_id == event.judgement_id for known in book.judgements):
+        return
+    book.judgements += (
+        Judgement(
+            judgement_id=event.judgement_id,
+            account_id=event.account_id,
+            version=event.version,
+            verdict=event.verdict.value,
+            judged_by=event.judged_by,
+            judged_at=event.judged_at,
+        ),
+    )
+    account = book.accounts.get(event.account_id)
+    if account is not None and event.account_id in book.histories:
+        _fold_again(account, book, rules)
+
+
+def on_portfolio_defined(event: PortfolioDefined, book: Book, _catalogue: Catalogue, _rules: Rules) -> None:
+    """Keep the newest definition of a portfolio."""
+    if event.portfolio_id == portfolio_id(event.user_id):
+        raise PermanentError("the default portfolio holds all accounts and cannot be defined")
+    known = book.portfolios.get(event.portfolio_id)
+    if known is None or event.version > known.version:
+        book.portfolios[event.portfolio_id] = Portfolio(
+            portfolio_id=event.portfolio_id,
+            name=event.name,
+            account_ids=tuple(sorted(set(event.account_ids))),
+            deleted=event.deleted,
+            version=event.version,
+            defined_at=event.defined_at,
+        )
+
+
+def on_consolidation_requested(
+    event: ConsolidationRequested, book: Book, _catalogue: Catalogue, _rules: Rules
+) -> None:
+    """Note that portfolios are to be summed anew whether or not anything changed."""
+    book.requests[event.request_id] = event
+
+
 HANDLERS: dict[type, Handler] = {
     ConnectionLinked: on_connection_linked,
     ConnectionStatusChanged: on_status_changed,
     AccountsSnapshot: on_accounts,
     HoldingsSnapshot: on_holdings,
     BalancesSnapshot: on_balances,
+    IdentityDecided: on_identity_decided,
+    SnapshotJudged: on_snapshot_judged,
+    PortfolioDefined: on_portfolio_defined,
+    ConsolidationRequested: on_consolidation_requested,
 }
 
 
@@ -167,8 +231,11 @@ def _connection_of(event: Snapshot, book: Book) -> Connection:
     return connection
 
 
-def _account_of(event: Snapshot, account_id: str, book: Book) -> Account | None:
-    """The account a snapshot is about; ``None`` when the account has since moved to another connection."""
+def _account_of(event: Snapshot, account_id: str, book: Book) -> Account:
+    """The account a snapshot is about, at the connection that spoke of it under the highest version.
+
+    After a reconnect one account is seen through another connection; versions are of one sequence.
+    """
     account = book.accounts.get(account_id)
     if account is None:
         account = Account(
@@ -177,29 +244,42 @@ def _account_of(event: Snapshot, account_id: str, book: Book) -> Account | None:
             provider=event.provider,
             institution=event.institution,
         )
-        book.accounts[account_id] = account
-    if account.connection_id == event.connection_id:
-        return account
-    return _moved(account, event, book)
+    elif account.connection_id != event.connection_id and event.clocks.version > book.seen(account):
+        account = replace(account, connection_id=event.connection_id, institution=event.institution)
+    book.accounts[account_id] = account
+    return account
 
 
-def _moved(account: Account, event: Snapshot, book: Book) -> Account | None:
-    """After a reconnect one account id is seen through another connection, whose versions start anew."""
+def _see(account: Account, sight: Sight, book: Book, rules: Rules) -> None:
+    """Take a complete snapshot into account: the next by version at once, a late one by folding again."""
     held = book.holding(account.account_id)
-    synced_at = held.current.synced_at if held.current else None
-    seen = [at for at in (account.listed_at, synced_at) if at is not None]
-    if seen and event.clocks.synced_at <= max(seen):
-        return None
-    if held.current is not None:
-        current = replace(held.current, version=0, base_version=0)
-        book.held[account.account_id] = Held(current=current)
-    if sheet := book.sheets.get(account.account_id):
-        book.sheets[account.account_id] = replace(sheet, version=0)
-    moved = replace(
-        account, connection_id=event.connection_id, institution=event.institution, listed_version=0
-    )
-    book.accounts[account.account_id] = moved
-    return moved
+    history = book.histories.get(account.account_id)
+    if sight.version > held.folded:
+        verdict = _verdicts(account, book, rules, [sight]).get(sight.version)
+        book.held[account.account_id] = step(held, sight, verdict, rules.erase)
+    elif history is None or sight.version < history.floor:
+        return
+    book.sighted[account.account_id, sight.version] = sight
+    if history is not None:
+        book.histories[account.account_id] = replace(history, sights=(*history.sights, sight))
+        if sight.version <= held.folded:
+            _fold_again(account, book, rules)
+
+
+def _fold_again(account: Account, book: Book, rules: Rules) -> None:
+    sights = book.histories[account.account_id].sights
+    found = fold(sights, _verdicts(account, book, rules, sights), rules.erase)
+    book.held[account.account_id] = replace(found, gap=book.holding(account.account_id).gap)
+
+
+def _verdicts(account: Account, book: Book, rules: Rules, sights: Sequence[Sight]) -> dict[int, str]:
+    """What people said of an account's snapshots; what a person typed is meant as it is."""
+    typed = account.provider in rules.erase.typed
+    verdicts = {sight.version: ACCEPT for sight in sights} if typed else {}
+    for one in sorted(book.judgements, key=lambda one: (one.judged_at, one.judgement_id)):
+        if one.account_id == account.account_id:
+            verdicts[one.version] = one.verdict
+    return verdicts
 
 
 def _plain_account(listed: ProviderAccount) -> ProviderAccount:
@@ -208,8 +288,8 @@ def _plain_account(listed: ProviderAccount) -> ProviderAccount:
     return replace(listed, total=replace(listed.total, amount=plain(listed.total.amount)))
 
 
-def _sight(event: HoldingsSnapshot, held: Held, catalogue: Catalogue) -> Sight:
-    current = held.current
+def _sight(event: HoldingsSnapshot, book: Book, catalogue: Catalogue) -> Sight:
+    current = book.holding(event.account_id).current
     if current is not None and current.content_hash == event.content_hash:
         lines, value = current.lines, current.worth
     else:

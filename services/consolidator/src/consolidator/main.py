@@ -45,7 +45,9 @@ def build(
         ledger=PostgresLedger(database, SCHEMA),
     )
     relay = OutboxRelay(database, SCHEMA, broker.publish, unroutable=(UnroutableError,), metrics=metrics)
-    sweep = Sweep(database, applier, clock, rules.sources.max_age)
+    sweep = Sweep(
+        database, applier, clock, max_age=rules.sources.max_age, retention=settings.snapshot_retention
+    )
     health.add("database", database.ready)
     health.add("broker", broker.ready)
     return Service(

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from consolidator.book import Book
+from consolidator.book import Book, changed
 from consolidator.work import Work
 from service_kit.metrics import Metrics
 
@@ -27,6 +27,14 @@ class Measures:
         )
         self._checks = metrics.counter(
             "onefolio_conservation_checks_total", "Conservation checks that came out new.", ("result",)
+        )
+        self._switches = metrics.counter(
+            "onefolio_source_switches_total",
+            "Real accounts whose counted source changed, by why the new one is counted.",
+            ("reason",),
+        )
+        self._quarantined = metrics.counter(
+            "onefolio_snapshots_quarantined_total", "Suddenly empty snapshots that were set aside."
         )
         self._staleness = metrics.histogram(
             "onefolio_holdings_staleness_seconds",
@@ -54,7 +62,13 @@ class Measures:
         for real_account_id, check in after.checks.items():
             if before.checks.get(real_account_id) != check:
                 self._checks.labels(check.outcome).inc()
+        for real in changed(before.real_accounts, after.real_accounts):
+            was = before.real_accounts.get(real.real_account_id)
+            if was and was.counted_account_id not in {None, real.counted_account_id}:
+                self._switches.labels(real.reason.partition(":")[0]).inc()
         for account_id, held in after.held.items():
+            if held.quarantine is not None and before.holding(account_id).quarantine is None:
+                self._quarantined.inc()
             if held.current is not None and held is not before.held.get(account_id):
                 age = (now - held.current.as_of).total_seconds()
                 self._staleness.labels(self._label(after.accounts[account_id].provider)).observe(

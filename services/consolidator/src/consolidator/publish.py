@@ -5,12 +5,12 @@ from datetime import datetime
 from decimal import Decimal
 
 from consolidator.book import Book
+from consolidator.conclude import breaks
 from consolidator.domain.checks import BREAK
 from consolidator.domain.consolidate import Consolidated
 from consolidator.domain.identity import Verdict
 from consolidator.domain.numbers import EXACT, ZERO, plain
 from consolidator.store.positions import PositionChanges
-from contracts.ids import portfolio_id
 from contracts.messages import (
     AccountBreakFound,
     AccountDecisionNeeded,
@@ -24,19 +24,19 @@ SOURCE = "consolidator"
 
 
 def consolidated(
-    book: Book, changes: PositionChanges, positions: Iterable[Consolidated], now: datetime
+    book: Book, portfolio: str, changes: PositionChanges, positions: Iterable[Consolidated], now: datetime
 ) -> PositionsConsolidated:
     """A portfolio's positions changed."""
     held = list(positions)
     return PositionsConsolidated(
         user_id=book.user_id,
-        portfolio_id=portfolio_id(book.user_id),
-        version=book.version,
+        portfolio_id=portfolio,
+        version=book.versions[portfolio],
         positions=len(held),
         changed=len(changes.new) + len(changes.changed),
         removed=len(changes.gone),
         totals=_totals(held),
-        breaks=sum(check.outcome == BREAK for check in book.checks.values()),
+        breaks=breaks(book, portfolio),
         consolidated_at=now,
     )
 

@@ -5,10 +5,11 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from consolidator.domain.values import CheckPolicy, ErasePolicy, SourcePolicy
-from consolidator.rules import PRIORITIES, Rules
+from consolidator.domain.weights import read_weights
+from consolidator.rules import DEFAULT_WEIGHTS, PRIORITIES, Rules
 from service_kit.settings import ServiceSettings
 
 SESSION = MappingProxyType({"plan_cache_mode": "force_custom_plan", "jit": "off"})
@@ -18,6 +19,13 @@ SESSION = MappingProxyType({"plan_cache_mode": "force_custom_plan", "jit": "off"
 def _seconds(value: object) -> object:
     """Read plain digits as seconds, which pydantic does for numbers only."""
     return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+def _usable(value: str | None) -> str | None:
+    """Refuse weights that cannot be used, with the place and the reason."""
+    if value is not None:
+        read_weights(value)
+    return value
 
 
 Duration = Annotated[timedelta, BeforeValidator(_seconds)]
@@ -74,6 +82,22 @@ class ConsolidatorSettings(ServiceSettings):
             description="How much later a second snapshot must confirm a suddenly empty account.",
         ),
     ] = timedelta(hours=1)
+    source_hysteresis: Annotated[
+        Duration,
+        Field(
+            validation_alias="SOURCE_HYSTERESIS",
+            ge=timedelta(0),
+            description="How long a better source must be healthy again before it takes over again.",
+        ),
+    ] = timedelta(minutes=30)
+    snapshot_retention: Annotated[
+        Duration,
+        Field(
+            validation_alias="SNAPSHOT_RETENTION",
+            gt=timedelta(0),
+            description="How long superseded snapshots are kept, to judge late ones and to explain.",
+        ),
+    ] = timedelta(hours=6)
     conservation_relative: Annotated[
         Decimal,
         Field(
@@ -91,6 +115,14 @@ class ConsolidatorSettings(ServiceSettings):
             description="Amount of the account's currency by which holdings may miss the provider's total.",
         ),
     ] = Decimal(1)
+    identity_weights: Annotated[
+        str | None,
+        AfterValidator(_usable),
+        Field(
+            validation_alias="IDENTITY_WEIGHTS",
+            description="By what accounts are recognised, as TOML (usually a file); without it the reviewed weights.",
+        ),
+    ] = None
 
     @property
     def rules(self) -> Rules:
@@ -98,8 +130,11 @@ class ConsolidatorSettings(ServiceSettings):
         pairs = [pair.split("=") for pair in self.source_priorities.split(",")]
         return Rules(
             sources=SourcePolicy(
-                priorities={name: int(rank) for name, rank in pairs}, max_age=self.source_max_age
+                priorities={name: int(rank) for name, rank in pairs},
+                max_age=self.source_max_age,
+                hysteresis=self.source_hysteresis,
             ),
-            erase=ErasePolicy(confirm_after=self.quarantine_confirm_after),
+            erase=ErasePolicy(confirm_after=self.quarantine_confirm_after, max_age=self.source_max_age),
+            weights=read_weights(self.identity_weights) if self.identity_weights else DEFAULT_WEIGHTS,
             check=CheckPolicy(relative=self.conservation_relative, absolute=self.conservation_absolute),
         )

@@ -10,6 +10,7 @@ from consolidator import conclude
 from consolidator.book import Book
 from consolidator.catalogue import Catalogue
 from consolidator.domain.consolidate import Consolidated, Slot
+from consolidator.domain.values import History
 from consolidator.handlers import HANDLERS
 from consolidator.rules import DEFAULT_RULES, Rules
 from contracts import ids
@@ -36,6 +37,10 @@ TABLES = (
     "connections",
     "accounts",
     "snapshots",
+    "sightings",
+    "portfolios",
+    "identity_decisions",
+    "snapshot_judgements",
     "instruments",
     "holdings",
     "balances",
@@ -48,6 +53,8 @@ TABLES = (
     "orders",
     "sync_log",
 )
+ELSEWHERE = {"sightings": ("payload",)}
+"""Columns whose content is stored in one place or another, as it happened."""
 STAMPS = ("updated_at", "changed_at", "checked_at", "last_consolidation_at")
 
 
@@ -112,7 +119,7 @@ class Link:
             version=version,
         )
 
-    def is_now(self, status: ConnectionStatus, version: int) -> ConnectionStatusChanged:
+    def is_now(self, status: ConnectionStatus, version: int, at: datetime = NOW) -> ConnectionStatusChanged:
         """Its status changed."""
         return ConnectionStatusChanged(
             user_id=self.user,
@@ -121,7 +128,7 @@ class Link:
             status=status,
             reason="test",
             provider_code=None,
-            changed_at=NOW,
+            changed_at=at,
             version=version,
         )
 
@@ -196,22 +203,26 @@ def fold(
     for start in range(0, max(len(messages), 1), batch):
         before = book.copy()
         for message in messages[start : start + batch]:
+            if isinstance(message, HoldingsSnapshot):
+                book.histories.setdefault(message.account_id, History())
             HANDLERS[type(message)](message, book, catalogue, rules)
-        conclude.conclude(before, book, rules, now)
+        conclude.conclude(book, rules, now, evidence=conclude.evidence_changed(before, book))
+        book.requests.clear()
     return book
 
 
 def positions_of(book: Book, rules: Rules = DEFAULT_RULES) -> dict[Slot, Consolidated]:
     """What the book amounts to."""
-    return conclude.positions(book, rules)
+    return conclude.positions(book, rules, ids.portfolio_id(book.user_id))
 
 
 async def dump(database: Database) -> dict[str, list[str]]:
     """Every row of the schema as text, the moments of writing left out, sorted."""
-    stamps = " - ".join(["to_jsonb(t)", *(f"'{stamp}'" for stamp in STAMPS)])
     found = {}
     async with database.transaction() as conn:
         for table in TABLES:
+            left_out = (*STAMPS, *ELSEWHERE.get(table, ()))
+            stamps = " - ".join(["to_jsonb(t)", *(f"'{column}'" for column in left_out)])
             query = f'SELECT ({stamps})::text COLLATE "C" FROM portfolio.{table} t ORDER BY 1'  # noqa: S608  our names
             rows = await (await conn.execute(query)).fetchall()
             found[table] = [row[0] for row in rows]

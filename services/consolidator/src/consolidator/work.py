@@ -11,14 +11,17 @@ from consolidator.catalogue import Catalogue
 from consolidator.handlers import HANDLERS
 from consolidator.records import RECORDS, Records
 from consolidator.rules import Rules
+from consolidator.store.activity import load_fingerprints
+from consolidator.store.histories import load_histories, needing_history
 from consolidator.store.holdings import load_lines
 from consolidator.store.loading import Books, load
 from consolidator.store.positions import PositionChanges, compare, load_digests
 from consolidator.store.remembered import Digests, Remembered
 from consolidator.store.saving import Changes, Statement
+from contracts.accounts import Snapshot
 from contracts.holdings import HoldingsSnapshot
-from contracts.ids import portfolio_id
 from contracts.messages import Event
+from contracts.transactions import TransactionsBatch
 from messaging.policy import DONE, Outcome, outcome_of
 from messaging.publishing import outgoing_event
 from persistence import outbox
@@ -41,7 +44,7 @@ class Work:
     before: Books = field(default_factory=dict)
     books: Books = field(default_factory=dict)
     found: dict[str, PositionChanges] = field(default_factory=dict)
-    """What became of the positions of the users that were summed anew."""
+    """What became of the positions of the portfolios that were summed anew."""
     announced: list[Event] = field(default_factory=list)
     instruments: set[str] = field(default_factory=set)
     """Those that this transaction wrote."""
@@ -52,14 +55,18 @@ class Work:
         The server writes what was seen while Python still sums what follows from it.
         """
         self.books = await load(conn, self.users)
-        await load_lines(conn, _with_news(self.messages, self.books), self.catalogue, self.remembered)
+        retold = needing_history(self.messages, self.books)
+        news = {book.user_id: book for book in (*_with_news(self.messages, self.books), *retold.values())}
+        await load_lines(conn, news.values(), self.catalogue, self.remembered)
+        await load_histories(conn, retold)
         self.before = {user: book.copy() for user, book in self.books.items()}
-        seen = Changes()
-        self._handle(seen)
+        records = Changes()
+        self._handle(records)
+        await _write(conn, records.statements(self.now.isoformat()))
         await self._conclude(conn)
         stored = await self._stored(conn)
         async with conn.pipeline():
-            await _write(conn, self._seen(seen))
+            await _write(conn, self._seen())
             await _write(conn, self._summed(stored))
             outgoing = [outgoing_event(one, source=publish.SOURCE, time=self.now) for one in self.announced]
             await outbox.add(conn, SCHEMA, outgoing)
@@ -67,9 +74,10 @@ class Work:
     def remember(self) -> None:
         """Keep what is committed now, for the next batch that needs it."""
         self.catalogue.saved(self.instruments)
-        for user, found in self.found.items():
-            self.remembered.keep_digests(user, self.books[user].version, found.digests)
         for user, book in self.books.items():
+            for portfolio, version in book.versions.items():
+                if portfolio in self.found:
+                    self.remembered.keep_digests(portfolio, version, self.found[portfolio].digests)
             for account_id, held in book.held.items():
                 one = held.current
                 if one and one.lines is not None and held is not self.before[user].held.get(account_id):
@@ -77,8 +85,11 @@ class Work:
 
     def _handle(self, changes: Changes) -> None:
         records = Records()
-        for message in self.messages:
-            self.outcomes.append(self._handled(message, self.books[message.user_id], records))
+        self.outcomes = [DONE] * len(self.messages)
+        # In the order of their versions, no snapshot of a batch is late because of another one.
+        for place in sorted(range(len(self.messages)), key=lambda place: _version(self.messages[place])):
+            message = self.messages[place]
+            self.outcomes[place] = self._handled(message, self.books[message.user_id], records)
         records.into(changes)
 
     def _handled(self, message: Any, book: Book, records: Records) -> Outcome:
@@ -87,22 +98,27 @@ class Work:
                 handler(message, book, self.catalogue, self.rules)
             else:
                 RECORDS[type(message)](message, records)
+                book.retold |= isinstance(message, TransactionsBatch)
         except Exception as error:  # noqa: BLE001  one bad message must not take its neighbours with it
             return outcome_of(error, classify)
         return DONE
 
     async def _conclude(self, conn: Session) -> None:
-        grey = [
-            user
-            for user, book in self.books.items()
-            if conclude.needs_lines_to_identify(self.before[user], book)
-        ]
-        await self._load_rest(conn, grey)
+        changed = {
+            user for user, book in self.books.items() if conclude.evidence_changed(self.before[user], book)
+        }
+        compared = {
+            user: accounts for user in changed if (accounts := conclude.comparable(self.books[user]))
+        }
+        await self._load_rest(conn, list(compared))
+        of = {account_id: user for user, accounts in compared.items() for account_id in sorted(accounts)}
+        fingerprints = await load_fingerprints(conn, of)
         for user, book in self.books.items():
-            conclude.conclude(self.before[user], book, self.rules, self.now)
+            book.fingerprints = {one: fingerprints.get(one, ()) for one in compared.get(user, ())}
+            conclude.conclude(book, self.rules, self.now, evidence=user in changed)
 
-    async def _stored(self, conn: Session) -> dict[str, Digests]:
-        """The digests of the stored positions of users whose positions must be summed anew."""
+    async def _stored(self, conn: Session) -> dict[str, dict[str, Digests]]:
+        """The digests of the stored positions of portfolios that must be summed anew, by user and portfolio."""
         touched = [
             user for user, book in self.books.items() if conclude.positions_changed(self.before[user], book)
         ]
@@ -110,14 +126,17 @@ class Work:
         digests: dict[str, Digests] = {}
         unknown = {}
         for user in touched:
-            version = self.books[user].version
-            # A portfolio that never changed has no positions.
-            known = self.remembered.digests(user, version) if version else {}
-            if known is None:
-                unknown[user] = portfolio_id(user)
-            else:
-                digests[user] = known
-        return digests | (await load_digests(conn, unknown) if unknown else {})
+            book = self.books[user]
+            for portfolio in book.all_portfolios():
+                version = book.versions.get(portfolio, 0)
+                # A portfolio that never changed has no positions.
+                known = self.remembered.digests(portfolio, version) if version else {}
+                if known is None:
+                    unknown[portfolio] = user
+                else:
+                    digests[portfolio] = known
+        digests |= await load_digests(conn, unknown) if unknown else {}
+        return {user: {one: digests[one] for one in self.books[user].all_portfolios()} for user in touched}
 
     async def _load_rest(self, conn: Session, users: list[str]) -> None:
         """Load the lines that were not needed so far, into the books before and after alike."""
@@ -128,7 +147,8 @@ class Work:
         for user in missing:
             self.books[user].take_lines(self.before[user])
 
-    def _seen(self, changes: Changes) -> list[Statement]:
+    def _seen(self) -> list[Statement]:
+        changes = Changes()
         for user, book in self.books.items():
             changes.book(self.before[user], book)
             self.announced += publish.findings(self.before[user], book)
@@ -137,17 +157,30 @@ class Work:
         self.instruments = {ref.instrument_id for ref, _ in missing}
         return changes.statements(self.now.isoformat())
 
-    def _summed(self, stored: dict[str, Digests]) -> list[Statement]:
+    def _summed(self, stored: dict[str, dict[str, Digests]]) -> list[Statement]:
         changes = Changes()
-        for user, digests in stored.items():
+        for user, portfolios in stored.items():
             book = self.books[user]
-            positions = conclude.positions(book, self.rules)
-            found = self.found[user] = compare(user, portfolio_id(user), digests, positions)
-            if found:
-                book.version += 1
-                changes.positions(user, found, book.version, len(positions))
-                self.announced.append(publish.consolidated(book, found, positions.values(), self.now))
+            for portfolio, digests in portfolios.items():
+                self._sum(book, portfolio, digests, changes)
+            changes.consolidated(book, self.found, self.now)
         return changes.statements(self.now.isoformat())
+
+    def _sum(self, book: Book, portfolio: str, digests: Digests, changes: Changes) -> None:
+        """Sum one portfolio; one that was dropped has no positions."""
+        positions = conclude.positions(book, self.rules, portfolio)
+        found = self.found[portfolio] = compare(book.user_id, portfolio, digests, positions)
+        new = portfolio in book.portfolios and portfolio not in book.versions
+        if found or new:
+            version = book.versions[portfolio] = book.versions.get(portfolio, 0) + 1
+            changes.positions(book.user_id, portfolio, found, version, len(positions))
+            told = publish.consolidated(book, portfolio, found, positions.values(), self.now)
+            self.announced.append(told)
+
+
+def _version(message: Any) -> int:
+    """The version of a snapshot; what has none comes first."""
+    return message.clocks.version if isinstance(message, Snapshot) else 0
 
 
 async def _write(conn: Session, statements: list[Statement]) -> None:

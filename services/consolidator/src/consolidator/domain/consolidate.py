@@ -42,6 +42,10 @@ class Part(Record, frozen=True, kw_only=True):
     quantity: Decimal
     market_value: Decimal | None
     cost_basis: Decimal | None
+    instrument_id: str
+    """The description under which the source knows the instrument."""
+    price: Decimal | None
+    price_as_of: datetime | None
 
 
 class Left(Record, frozen=True, kw_only=True):
@@ -51,6 +55,8 @@ class Left(Record, frozen=True, kw_only=True):
     account_id: str
     provider: str
     quantity: Decimal
+    market_value: Decimal | None
+    cost_basis: Decimal | None
     counted_account_id: str
     rule: str
 
@@ -185,6 +191,9 @@ def _part(one: Counted, line: Line) -> Part:
         quantity=line.quantity,
         market_value=line.market_value,
         cost_basis=line.cost_basis,
+        instrument_id=line.ref.instrument_id,
+        price=line.price,
+        price_as_of=line.price_as_of,
     )
 
 
@@ -223,6 +232,8 @@ def _left(one: Counted, duplicate: Duplicate, line: Line) -> Left:
         account_id=duplicate.account_id,
         provider=duplicate.provider,
         quantity=line.quantity,
+        market_value=line.market_value,
+        cost_basis=line.cost_basis,
         counted_account_id=one.account_id,
         rule=duplicate.rule,
     )

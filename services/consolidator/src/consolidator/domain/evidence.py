@@ -1,11 +1,23 @@
 """How alike two provider accounts are: a score with its reasons, from what was stored of them."""
 
+import re
+from datetime import datetime
 from decimal import Decimal
-from itertools import pairwise
+from typing import NamedTuple
 
+from consolidator.domain.activity import Activity, activity, shared
+from consolidator.domain.overlap import Held, Overlap, held, overlap
+from consolidator.domain.registration import Registration, registration
 from consolidator.domain.values import Line
+from consolidator.domain.weights import Weights, at
 from contracts.accounts import AccountType
 from contracts.struct import Record
+
+ZERO, ONE, TEN = Decimal(0), Decimal(1), Decimal(10)
+CENT = Decimal("0.01")
+HOUR = Decimal(3600)
+_EXACT = Decimal("0.0001")
+_PADDING = re.compile(r"^X+(?=.)")
 
 
 class Evidence(Record, frozen=True, kw_only=True):
@@ -19,35 +31,30 @@ class Evidence(Record, frozen=True, kw_only=True):
     """The institution's own id of the account; each provider spells it in its own way."""
     mask: str | None = None
     type: AccountType | None = None
+    raw_type: str | None = None
+    """The provider's own words for its type."""
+    name: str | None = None
     total: Decimal | None = None
     currency: str | None = None
+    described: bool = True
+    """Whether a list of accounts has described it."""
     lines: tuple[Line, ...] | None = None
     """``None`` when the account has no good snapshot."""
+    as_of: datetime | None = None
+    """When the provider fetched ``lines`` from the institution."""
+    fingerprints: tuple[str, ...] = ()
+    """Of its transactions, as ``consolidator.domain.activity.fingerprint`` makes them."""
 
 
-class Weights(Record, frozen=True, kw_only=True):
-    """What each agreement or disagreement is worth; scores at or above ``same`` join, at or below ``different`` part.
+class Profile(NamedTuple):
+    """Evidence made ready to be compared with many others."""
 
-    ``overlap`` is a curve: pairs of (overlap of the holdings, points), linear in between.
-    """
-
-    institution: Decimal = Decimal("0.25")
-    mask_equal: Decimal = Decimal("0.35")
-    mask_differs: Decimal = Decimal("-0.50")
-    type_equal: Decimal = Decimal("0.05")
-    type_differs: Decimal = Decimal("-0.30")
-    total_close: Decimal = Decimal("0.10")
-    total_far: Decimal = Decimal("-0.10")
-    overlap: tuple[tuple[Decimal, Decimal], ...] = (
-        (Decimal(0), Decimal("-0.60")),
-        (Decimal("0.4"), Decimal("-0.40")),
-        (Decimal("0.8"), Decimal("0.30")),
-        (Decimal(1), Decimal("0.40")),
-    )
-    same: Decimal = Decimal("0.75")
-    different: Decimal = Decimal("0.35")
-    close: Decimal = Decimal("0.005")
-    far: Decimal = Decimal("0.05")
+    evidence: Evidence
+    mask: str
+    registration: Registration
+    name: str
+    held: Held | None
+    activity: Activity | None
 
 
 class Score(Record, frozen=True, kw_only=True):
@@ -57,82 +64,140 @@ class Score(Record, frozen=True, kw_only=True):
     reasons: tuple[str, ...]
 
 
-def score(one: Evidence, other: Evidence, weights: Weights) -> Score:
-    """Score two accounts of one institution; unknown features add nothing."""
-    points = [("institution_equal", weights.institution)]
-    points += _mask(one, other, weights) + _type(one, other, weights)
-    points += _total(one, other, weights) + _overlap(one, other, weights)
-    value = sum((worth for _, worth in points), Decimal(0))
-    return Score(
-        value=value.quantize(Decimal("0.0001")),
-        reasons=tuple(f"{name}:{worth:+.3f}" for name, worth in points),
-    )
-
-
 Points = list[tuple[str, Decimal]]
 
 
-def _mask(one: Evidence, other: Evidence, weights: Weights) -> Points:
-    if not one.mask or not other.mask:
-        return []
+def profile(evidence: Evidence) -> Profile:
+    """Make one account's evidence ready to be compared."""
+    return Profile(
+        evidence=evidence,
+        mask=_PADDING.sub("", re.sub(r"[^A-Z0-9]", "", (evidence.mask or "").upper())),
+        registration=registration(evidence.type, evidence.raw_type, evidence.name),
+        name=re.sub(r"\W", "", (evidence.name or "").casefold()),
+        held=held(evidence.lines),
+        activity=activity(evidence.fingerprints),
+    )
+
+
+def score(one: Evidence, other: Evidence, weights: Weights) -> Score:
+    """Score two accounts of one institution; unknown features add nothing."""
+    return compare(profile(one), profile(other), weights)
+
+
+def compare(one: Profile, other: Profile, weights: Weights) -> Score:
+    """Score two accounts of one institution whose evidence is ready."""
+    both = _overlap(one, other, weights)
+    mask = _mask(one, other, weights)
+    points = [("institution_equal", weights.institution), *mask]
+    points += _type(one, other, weights)
+    points += _total(one.evidence, other.evidence, both, weights)
+    points += _holdings(one.evidence, other.evidence, both, weights)
+    points += _activity(one, other, weights)
+    points += _ceiling(points, mask, both, weights)
+    value = sum((worth for _, worth in points), ZERO)
+    return Score(
+        value=value.quantize(_EXACT), reasons=tuple([f"{name}:{worth:+.3f}" for name, worth in points])
+    )
+
+
+def _mask(one: Profile, other: Profile, weights: Weights) -> Points:
     length = min(len(one.mask), len(other.mask))
-    if one.mask[-length:].upper() == other.mask[-length:].upper():
-        return [("mask_equal", weights.mask_equal)]
-    return [("mask_differs", weights.mask_differs)]
-
-
-def _type(one: Evidence, other: Evidence, weights: Weights) -> Points:
-    known = {one.type, other.type}
-    if None in known or AccountType.OTHER in known:
+    if not length:
         return []
-    if len(known) == 1:
-        return [("type_equal", weights.type_equal)]
-    return [("type_differs", weights.type_differs)]
+    if one.mask[-length:] == other.mask[-length:]:
+        return [("mask_equal", at(weights.mask.equal, Decimal(length)))]
+    return [("mask_differs", weights.mask.differs)]
 
 
-def _total(one: Evidence, other: Evidence, weights: Weights) -> Points:
+def _ceiling(points: Points, mask: Points, both: Overlap | None, weights: Weights) -> Points:
+    """What must be taken off because the account numbers do not allow to be sure."""
+    if not mask:
+        rich = both is not None and both.telling >= weights.mask.unknown_rich
+        name, most = "mask_unknown", None if rich else weights.mask.unknown_ceiling
+    else:
+        name = mask[0][0]
+        most = weights.mask.differs_ceiling if name == "mask_differs" else None
+    excess = sum((worth for _, worth in points), ZERO) - most if most is not None else ZERO
+    return [(f"at_most_for:{name}", -excess)] if excess > 0 else []
+
+
+def _type(one: Profile, other: Profile, weights: Weights) -> Points:
+    mine, theirs = one.registration, other.registration
+    worth = weights.type
+    families = (mine.family, theirs.family)
+    points = _known("type", families, worth.family_equal, worth.family_differs)
+    if None in families or mine.family == theirs.family:
+        points += _known("kind", (mine.kind, theirs.kind), worth.kind_equal, worth.kind_differs)
+    points += _known("owner", (mine.owner, theirs.owner), worth.owner_equal, worth.owner_differs)
+    if one.name and one.name == other.name:
+        points.append(("name_equal", worth.name_equal))
+    return points
+
+
+def _known(name: str, said: tuple[str | None, str | None], equal: Decimal, differs: Decimal) -> Points:
+    if None in said:
+        return []
+    return [(f"{name}_equal", equal)] if said[0] == said[1] else [(f"{name}_differs", differs)]
+
+
+def _total(one: Evidence, other: Evidence, both: Overlap | None, weights: Weights) -> Points:
+    """What the providers' totals say; their definitions differ, so holdings that agree outweigh totals that do not."""
+    gap = _gap(one, other)
+    if gap is None:
+        return []
+    points = at(weights.total.gap, gap)
+    if points < 0:
+        doubt = ONE - both.agreement if both is not None else ONE
+        return [("total_far", points * doubt * _aged(one, other, weights))]
+    found = [("total_close", points)]
+    if gap * max(abs(one.total or ZERO), abs(other.total or ZERO)) < CENT and (one.total or ZERO) % TEN:
+        found.append(("total_equal", weights.total.equal))
+    return found
+
+
+def _gap(one: Evidence, other: Evidence) -> Decimal | None:
+    """How far the totals are apart, relative to the larger; ``None`` where one is unknown or both are zero."""
     if one.total is None or other.total is None or one.currency != other.currency:
-        return []
-    larger = max(abs(one.total), abs(other.total))
-    gap = abs(one.total - other.total)
-    if gap <= larger * weights.close:
-        return [("total_close", weights.total_close)] if larger else []
-    return [("total_far", weights.total_far)] if gap > larger * weights.far else []
-
-
-def _overlap(one: Evidence, other: Evidence, weights: Weights) -> Points:
-    share = overlap(one.lines or (), other.lines or ())
-    if share is None:
-        return []
-    return [(f"holdings_overlap={share:.2f}", _curve(weights.overlap, share))]
-
-
-def overlap(one: tuple[Line, ...], other: tuple[Line, ...]) -> Decimal | None:
-    """How much of two accounts' holdings is the same, 0 to 1; ``None`` when one holds nothing but cash.
-
-    An instrument both hold counts 1 when the quantities agree to a thousandth, else a half.
-    """
-    mine, theirs = _quantities(one), _quantities(other)
-    if not mine or not theirs:
         return None
-    agreed = Decimal(0)
-    for slot in mine.keys() & theirs.keys():
-        gap = abs(mine[slot] - theirs[slot])
-        close = gap * 1000 <= max(abs(mine[slot]), abs(theirs[slot]))
-        agreed += Decimal(1) if close else Decimal("0.5")
-    return agreed / len(mine.keys() | theirs.keys())
+    larger = max(abs(one.total), abs(other.total))
+    return abs(one.total - other.total) / larger if larger else None
 
 
-def _quantities(lines: tuple[Line, ...]) -> dict[tuple[str, str], Decimal]:
-    return {
-        (line.ref.figi or line.ref.key, line.currency): line.quantity
-        for line in lines
-        if line.ref.kind != "cash"
-    }
+def _overlap(one: Profile, other: Profile, weights: Weights) -> Overlap | None:
+    if one.held is None or other.held is None:
+        return None
+    return overlap(one.held, other.held, weights.holdings.quantity)
 
 
-def _curve(curve: tuple[tuple[Decimal, Decimal], ...], x: Decimal) -> Decimal:
-    for (x0, y0), (x1, y1) in pairwise(curve):
-        if x <= x1:
-            return y0 + (y1 - y0) * (x - x0) / (x1 - x0)
-    return curve[-1][1]
+def _holdings(one: Evidence, other: Evidence, both: Overlap | None, weights: Weights) -> Points:
+    if both is None:
+        return []
+    worth = weights.holdings
+    conflict = at(worth.conflict, both.agreement) * _aged(one, other, weights)
+    gap = _gap(one, other)
+    whole = gap is not None and gap <= worth.total_gap
+    if both.contained:
+        # A total of the whole says that the rest is only not listed yet.
+        surprise = ONE if whole else min(ONE, both.telling / worth.contained_rich)
+        conflict *= ONE - worth.contained * surprise
+    elif whole:
+        conflict *= worth.moved
+    points = [(f"holdings_agree={both.agreement:.2f}", at(worth.support, both.telling) * both.agreement)]
+    return points + ([("holdings_conflict", conflict)] if conflict else [])
+
+
+def _activity(one: Profile, other: Profile, weights: Weights) -> Points:
+    if one.activity is None or other.activity is None:
+        return []
+    both = shared(one.activity, other.activity, weights.activity.days)
+    if both is None or both.least < weights.activity.enough:
+        return []
+    return [(f"transactions_shared={both.share:.2f}", at(weights.activity.shared, both.share))]
+
+
+def _aged(one: Evidence, other: Evidence, weights: Weights) -> Decimal:
+    """What is left of a disagreement when the two sights are of different moments."""
+    if one.as_of is None or other.as_of is None:
+        return ONE
+    apart = abs(one.as_of - other.as_of)
+    return at(weights.age, Decimal(apart.days * 24) + Decimal(apart.seconds) / HOUR)

@@ -1,17 +1,22 @@
 """Which provider accounts are one real account: a pure function of evidence, decisions and weights."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
 from itertools import combinations
 from uuid import UUID, uuid5
 
-from consolidator.domain.evidence import Evidence, Weights, score
+import msgspec
+
+from consolidator.domain.evidence import Evidence, Profile, compare, profile
 from consolidator.domain.values import Decision
+from consolidator.domain.weights import Weights
 from contracts.struct import Record
 
 _REAL = UUID("6f1d0b52-3c0e-5c4e-9d0f-2f6f0d3a7e11")
+UNDONE = "undone"
+Pair = tuple[str, str]
 
 
 class Verdict(StrEnum):
@@ -33,12 +38,14 @@ class Link(Record, frozen=True, kw_only=True):
 
 
 class Group(Record, frozen=True, kw_only=True):
-    """The provider accounts of one real account; ``needs_decision`` when a grey pair holds it together."""
+    """The provider accounts of one real account; ``needs_decision`` when it does not hold for sure."""
 
     real_account_id: str
     institution: str
     members: tuple[str, ...]
     needs_decision: bool
+    waiting: bool = False
+    """Not described yet, and perhaps another sight of an account that is."""
 
 
 class Identity(Record, frozen=True, kw_only=True):
@@ -71,22 +78,22 @@ def candidates(accounts: Iterable[Evidence]) -> list[tuple[Evidence, Evidence]]:
     ]
 
 
-def judge(one: Evidence, other: Evidence, decision: Decision | None, weights: Weights) -> Link:
+def judge(one: Profile, other: Profile, decision: Decision | None, weights: Weights) -> Link:
     """The verdict on one pair: the user's decision, else one stable id or two, else the score."""
-    pair = (one.account_id, other.account_id)
-    if decision is not None:
-        return _sure(
-            pair, Verdict(decision.verdict), "decision", f"decided_at:{decision.decided_at.isoformat()}"
-        )
-    if one.stable_id and one.stable_id == other.stable_id:
+    mine, theirs = one.evidence, other.evidence
+    pair = (mine.account_id, theirs.account_id)
+    if decision is not None and decision.verdict != UNDONE:
+        said = f"decided_at:{decision.decided_at.isoformat()}"
+        return _sure(pair, Verdict(decision.verdict), "decision", said)
+    if mine.stable_id and mine.stable_id == theirs.stable_id:
         return _sure(pair, Verdict.SAME, "stable_id", "stable_id_equal")
-    if one.stable_id and other.stable_id and one.provider is not None and one.provider == other.provider:
+    if mine.stable_id and theirs.stable_id and mine.provider is not None and mine.provider == theirs.provider:
         return _sure(pair, Verdict.DIFFERENT, "stable_id", "stable_id_differs")
-    result = score(one, other, weights)
+    result = compare(one, other, weights)
     verdict = Verdict.NEEDS_DECISION
-    if result.value >= weights.same:
+    if result.value >= weights.verdict.same:
         verdict = Verdict.SAME
-    elif result.value <= weights.different:
+    elif result.value <= weights.verdict.different:
         verdict = Verdict.DIFFERENT
     return Link(accounts=pair, verdict=verdict, rule="score", score=result.value, reasons=result.reasons)
 
@@ -96,35 +103,38 @@ def identify(accounts: Iterable[Evidence], decisions: Iterable[Decision], weight
 
     Two accounts of one connection are never the same, not even through a third; a ``different`` decision
     and two stable ids of one provider keep their two accounts apart in the same way. Sure pairs join
-    before grey ones, best score first.
+    before grey ones, best score first. A grey pair joins no accounts whose scores say that they differ; where
+    sure pairs do, somebody must decide. An account that no list described yet is judged by decisions alone;
+    while it could be another one it waits, joined with nobody.
     """
     known = {account.account_id: account for account in accounts}
     decided = latest(decisions)
     pairs = _with_decided(candidates(known.values()), decided, known)
-    links = [
-        judge(one, other, decided.get((one.account_id, other.account_id)), weights) for one, other in pairs
-    ]
-    apart = {link.accounts for link in links if link.verdict is Verdict.DIFFERENT and link.rule != "score"}
-    groups = _Groups(known, apart)
-    for link in sorted(links, key=_joining_order):
-        if link.verdict is not Verdict.DIFFERENT:
-            groups.join(link)
-    return Identity(groups=groups.result(), links=tuple(sorted(links, key=lambda link: link.accounts)))
+    compared = {one.account_id: one for pair in pairs for one in pair}
+    profiles = {account_id: profile(one) for account_id, one in compared.items()}
+    links, waiting = [], set()
+    for one, other in pairs:
+        decision = decided.get((one.account_id, other.account_id))
+        if decision or (one.described and other.described):
+            links.append(judge(profiles[one.account_id], profiles[other.account_id], decision, weights))
+        else:
+            waiting |= {account.account_id for account in (one, other) if not account.described}
+    said = {one for link in links if _said_same(link) for one in link.accounts}
+    groups = _Groups(known, links)
+    return Identity(groups=groups.result(waiting - said), links=groups.links())
 
 
-def latest(decisions: Iterable[Decision]) -> dict[tuple[str, str], Decision]:
-    """The newest decision of each pair."""
-    found: dict[tuple[str, str], Decision] = {}
-    for decision in sorted(decisions, key=lambda one: (one.decided_at, one.verdict)):
+def latest(decisions: Iterable[Decision]) -> dict[Pair, Decision]:
+    """The newest decision of each pair, by time and then by id; a pair whose newest is ``undone`` has none."""
+    found: dict[Pair, Decision] = {}
+    for decision in sorted(decisions, key=lambda one: (one.decided_at, one.decision_id, one.verdict)):
         first, second = sorted(decision.accounts)
         found[first, second] = decision
-    return found
+    return {pair: decision for pair, decision in found.items() if decision.verdict != UNDONE}
 
 
 def _with_decided(
-    pairs: list[tuple[Evidence, Evidence]],
-    decided: dict[tuple[str, str], Decision],
-    known: dict[str, Evidence],
+    pairs: list[tuple[Evidence, Evidence]], decided: dict[Pair, Decision], known: dict[str, Evidence]
 ) -> list[tuple[Evidence, Evidence]]:
     """Add decided pairs that no rule would have compared (a manual account has its own institution)."""
     compared = {(one.account_id, other.account_id) for one, other in pairs}
@@ -135,11 +145,11 @@ def _with_decided(
     return pairs
 
 
-def _joining_order(link: Link) -> tuple[bool, int, Decimal, tuple[str, str]]:
-    return (link.verdict is Verdict.NEEDS_DECISION, _STRENGTH[link.rule], -link.score, link.accounts)
+def _said_same(link: Link) -> bool:
+    return link.rule == "decision" and link.verdict is Verdict.SAME
 
 
-def _sure(pair: tuple[str, str], verdict: Verdict, rule: str, reason: str) -> Link:
+def _sure(pair: Pair, verdict: Verdict, rule: str, reason: str) -> Link:
     value = Decimal(1) if verdict is Verdict.SAME else Decimal(0)
     return Link(accounts=pair, verdict=verdict, rule=rule, score=value, reasons=(reason,))
 
@@ -147,39 +157,77 @@ def _sure(pair: tuple[str, str], verdict: Verdict, rule: str, reason: str) -> Li
 class _Groups:
     """Accounts being joined, under the rule that some must stay apart."""
 
-    def __init__(self, known: dict[str, Evidence], apart: set[tuple[str, str]]) -> None:
+    def __init__(self, known: dict[str, Evidence], links: Iterable[Link]) -> None:
         self._known = known
-        self._apart = apart
         self._of = {account_id: {account_id} for account_id in known}
+        self._links = {link.accounts: link for link in sorted(links, key=_joining_order)}
         self._grey: set[str] = set()
+        different = [link for link in self._links.values() if link.verdict is Verdict.DIFFERENT]
+        self._apart = {link.accounts for link in different if link.rule != "score"}
+        self._unlike = {link.accounts for link in different if link.rule == "score"}
+        self._join_all()
 
-    def join(self, link: Link) -> None:
+    def _join_all(self) -> None:
+        """Join what the links say: sure pairs first, the strongest before others."""
+        for link in list(self._links.values()):
+            if link.verdict is Verdict.SAME:
+                self._join(link)
+        grey = [link for link in self._links.values() if link.verdict is Verdict.NEEDS_DECISION]
+        for link in grey:
+            if not self._may(link):
+                # One of the two is surely another account, so there is nothing to decide.
+                self._settle(link, Verdict.DIFFERENT, "belongs_elsewhere")
+        for link in grey:
+            if self._may(link) and not self._across(link) & self._unlike:
+                self._join(link)
+
+    def _join(self, link: Link) -> None:
         first, second = (self._of[account_id] for account_id in link.accounts)
-        if first is second or not self._may(first, second):
+        if first is second or not self._may(link):
             return
+        contested = self._across(link) & self._unlike if link.rule == "score" else set()
+        for pair in contested:
+            self._settle(self._links[pair], Verdict.NEEDS_DECISION, "joined_through_another")
+        if contested or link.verdict is Verdict.NEEDS_DECISION:
+            self._grey |= set(link.accounts)
         first |= second
         for account_id in second:
             self._of[account_id] = first
-        if link.verdict is Verdict.NEEDS_DECISION:
-            self._grey |= set(link.accounts)
 
-    def _may(self, first: set[str], second: set[str]) -> bool:
-        connection: Callable[[str], str] = lambda account_id: self._known[account_id].connection_id  # noqa: E731
-        if {connection(one) for one in first} & {connection(one) for one in second}:
-            return False
-        return not any((min(a, b), max(a, b)) in self._apart for a in first for b in second)
+    def _across(self, link: Link) -> set[Pair]:
+        first, second = (self._of[account_id] for account_id in link.accounts)
+        return {(min(a, b), max(a, b)) for a in first for b in second}
 
-    def result(self) -> tuple[Group, ...]:
+    def _may(self, link: Link) -> bool:
+        first, second = (self._of[account_id] for account_id in link.accounts)
+        if first is second:
+            return True
+        mine, theirs = ({self._known[one].connection_id for one in group} for group in (first, second))
+        return not mine & theirs and not self._across(link) & self._apart
+
+    def _settle(self, link: Link, verdict: Verdict, reason: str) -> None:
+        settled = msgspec.structs.replace(link, verdict=verdict, reasons=(*link.reasons, reason))
+        self._links[link.accounts] = settled
+
+    def links(self) -> tuple[Link, ...]:
+        return tuple(link for _, link in sorted(self._links.items()))
+
+    def result(self, waiting: set[str]) -> tuple[Group, ...]:
         distinct = {min(members): members for members in self._of.values()}
-        return tuple(self._group(anchor, members) for anchor, members in sorted(distinct.items()))
-
-    def _group(self, anchor: str, members: set[str]) -> Group:
-        return Group(
-            real_account_id=real_account_id(anchor),
-            institution=self._known[anchor].institution,
-            members=tuple(sorted(members)),
-            needs_decision=bool(members & self._grey),
+        return tuple(
+            Group(
+                real_account_id=real_account_id(anchor),
+                institution=self._known[anchor].institution,
+                members=tuple(sorted(members)),
+                needs_decision=bool(members & self._grey),
+                waiting=anchor in waiting,
+            )
+            for anchor, members in sorted(distinct.items())
         )
+
+
+def _joining_order(link: Link) -> tuple[int, Decimal, Pair]:
+    return (_STRENGTH[link.rule], -link.score, link.accounts)
 
 
 def _id(account: Evidence) -> str:

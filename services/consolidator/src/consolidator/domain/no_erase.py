@@ -1,9 +1,10 @@
 """The no-erase rule: what a new snapshot of an account's holdings may replace.
 
-Versions decide, never clocks or the order of arrival. A snapshot that comes late is judged in its place:
-if the stored one looks like an erasure of it, the stored one is set aside.
+Versions decide, never clocks or the order of arrival: the snapshots are folded in the order of their versions. One
+that comes late is put in its place and the fold is done again.
 """
 
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 import msgspec
@@ -12,27 +13,39 @@ from consolidator.domain.numbers import EXACT, ZERO
 from consolidator.domain.values import ErasePolicy, Gap, Held, Line, Quarantine, Sight
 
 replace = msgspec.structs.replace
+NEW = Held()
+ACCEPT, REJECT = "accept", "reject"
 
 
-def receive(held: Held, incoming: Sight, policy: ErasePolicy) -> Held:
-    """What is known after a complete snapshot arrived.
+def fold(sights: Iterable[Sight], verdicts: Mapping[int, str], policy: ErasePolicy) -> Held:
+    """What is known after all these complete snapshots of one account, whatever their order.
+
+    Args:
+        sights: with their lines, one per version.
+        verdicts: what people said of quarantined versions, ``accept`` or ``reject``.
+        policy: when a smaller snapshot is believed.
+    """
+    held = NEW
+    for sight in sorted(sights, key=_version):
+        held = step(held, sight, verdicts.get(sight.version), policy)
+    return held
+
+
+def step(held: Held, incoming: Sight, verdict: str | None, policy: ErasePolicy) -> Held:
+    """What is known after the complete snapshot that follows by version.
 
     Both sights need their lines when their contents differ.
     """
     current = held.current
-    if current is None:
-        return _requeue(replace(held, current=incoming, quarantine=None), held.quarantine, policy)
-    if incoming.version == current.version:
+    if verdict == REJECT:
         return held
-    if incoming.version < current.version:
-        return _late(held, current, incoming, policy)
+    if current is None:
+        return replace(held, current=incoming)
     if incoming.content_hash == current.content_hash:
-        moved = replace(incoming, base_version=_base(current, incoming, policy), lines=current.lines)
-        return _requeue(replace(held, current=moved, quarantine=None), held.quarantine, policy)
-    if erases(current, incoming, policy):
-        return _set_aside(held, incoming, policy)
-    accepted = replace(held, current=replace(incoming, base_version=current.version), quarantine=None)
-    return _requeue(accepted, held.quarantine, policy)
+        return _accepted(held, current, replace(incoming, lines=current.lines), policy)
+    if verdict != ACCEPT and erases(current, incoming, policy):
+        return _set_aside(held, current, incoming, policy)
+    return _accepted(held, current, incoming, policy)
 
 
 def note_gap(held: Held, version: int, reason: str) -> Held:
@@ -59,6 +72,26 @@ def erases(before: Sight, after: Sight, policy: ErasePolicy) -> bool:
     return not _turned_to_cash(before.lines or (), after.lines or (), policy.cash_tolerance)
 
 
+def _version(sight: Sight) -> int:
+    return sight.version
+
+
+def _accepted(held: Held, current: Sight, incoming: Sight, policy: ErasePolicy) -> Held:
+    """The snapshot is counted; after a quarantine, or after nothing fresh for too long, trust begins anew."""
+    anew = held.quarantine is not None or incoming.synced_at - current.as_of >= policy.max_age
+    since = incoming.synced_at if anew else held.trusted_since
+    return replace(held, current=incoming, quarantine=None, trusted_since=since)
+
+
+def _set_aside(held: Held, current: Sight, incoming: Sight, policy: ErasePolicy) -> Held:
+    """Quarantined, unless it confirms one that was quarantined long enough before it."""
+    aside = held.quarantine
+    first = aside.first_synced_at if aside else incoming.synced_at
+    if aside and incoming.synced_at - first >= policy.confirm_after:
+        return _accepted(held, current, incoming, policy)
+    return replace(held, quarantine=Quarantine(sight=incoming, first_synced_at=first))
+
+
 def _besides_cash(sight: Sight) -> int:
     return sum(_is_held(line) for line in sight.lines or ())
 
@@ -75,50 +108,6 @@ def _holds_at_least(sight: Sight, wanted: Decimal) -> bool:
 
 def _is_held(line: Line) -> bool:
     return line.ref.kind != "cash" and bool(line.quantity or line.market_value)
-
-
-def _set_aside(held: Held, incoming: Sight, policy: ErasePolicy) -> Held:
-    aside = held.quarantine
-    if aside is None:
-        kept = Quarantine(sight=incoming, first_synced_at=incoming.synced_at)
-        return replace(held, quarantine=kept)
-    newest = incoming if incoming.version > aside.sight.version else aside.sight
-    first = min(aside.first_synced_at, incoming.synced_at)
-    if newest.synced_at - first >= policy.confirm_after:
-        base = held.current.version if held.current else 0
-        return replace(held, current=replace(newest, base_version=base), quarantine=None)
-    return replace(held, quarantine=Quarantine(sight=newest, first_synced_at=first))
-
-
-def _late(held: Held, current: Sight, incoming: Sight, policy: ErasePolicy) -> Held:
-    if incoming.version <= current.base_version:
-        return held
-    if incoming.content_hash == current.content_hash:
-        return replace(held, current=replace(current, base_version=_base(incoming, current, policy)))
-    if erases(incoming, current, policy):
-        first = replace(incoming, base_version=current.base_version)
-        return _set_aside(replace(held, current=first), current, policy)
-    return replace(held, current=replace(current, base_version=incoming.version))
-
-
-def _base(older: Sight, newer: Sight, policy: ErasePolicy) -> int:
-    """What ``newer`` was judged against, after ``older`` of the same content.
-
-    Far enough apart, the two confirm each other whatever came before them. Otherwise a fuller snapshot that
-    comes late must still find that nothing has confirmed its disappearance.
-    """
-    if newer.synced_at - older.synced_at >= policy.confirm_after:
-        return older.version
-    return max(older.base_version, newer.base_version)
-
-
-def _requeue(held: Held, aside: Quarantine | None, policy: ErasePolicy) -> Held:
-    """Judge what was set aside against the snapshot that is now counted."""
-    if aside is None or held.current is None or aside.sight.version <= held.current.version:
-        return held
-    if aside.sight.content_hash != held.current.content_hash and erases(held.current, aside.sight, policy):
-        return replace(held, quarantine=aside)
-    return replace(held, current=replace(aside.sight, base_version=held.current.version))
 
 
 def _turned_to_cash(before: tuple[Line, ...], after: tuple[Line, ...], tolerance: Decimal) -> bool:

@@ -42,11 +42,7 @@ class Worth(Record, frozen=True, kw_only=True):
 
 
 class Sight(Record, frozen=True, kw_only=True):
-    """One complete snapshot of an account's holdings.
-
-    ``base_version`` is the version of the snapshot it was judged against (0: none came before): a
-    snapshot between the two that arrives late is judged then. ``lines`` is ``None`` while not loaded.
-    """
+    """One complete snapshot of an account's holdings; ``lines`` is ``None`` while not loaded."""
 
     version: int
     content_hash: str
@@ -54,7 +50,6 @@ class Sight(Record, frozen=True, kw_only=True):
     synced_at: datetime
     holdings: int
     worth: Worth
-    base_version: int = 0
     lines: tuple[Line, ...] | None = None
 
 
@@ -63,6 +58,13 @@ class Quarantine(Record, frozen=True, kw_only=True):
 
     sight: Sight
     first_synced_at: datetime
+
+
+class History(Record, frozen=True, kw_only=True):
+    """The complete snapshots of an account that are kept; what came before ``floor`` was let go."""
+
+    sights: tuple[Sight, ...] = ()
+    floor: int = 0
 
 
 class Gap(Record, frozen=True, kw_only=True):
@@ -78,6 +80,8 @@ class Held(Record, frozen=True, kw_only=True):
     current: Sight | None = None
     quarantine: Quarantine | None = None
     gap: Gap | None = None
+    trusted_since: datetime | None = None
+    """When the account's snapshots became believable, or fresh, again; ``None`` while they always were."""
 
     @property
     def suspect(self) -> bool:
@@ -87,12 +91,20 @@ class Held(Record, frozen=True, kw_only=True):
         return self.gap is not None and (self.current is None or self.gap.version > self.current.version)
 
     @property
-    def version(self) -> int:
-        """The newest version that proves the account exists."""
+    def folded(self) -> int:
+        """The version up to which complete snapshots are taken into account."""
         current = self.current.version if self.current else 0
         aside = self.quarantine.sight.version if self.quarantine else 0
-        gap = self.gap.version if self.gap else 0
-        return max(current, aside, gap)
+        return max(current, aside)
+
+    @property
+    def version(self) -> int:
+        """The newest version that proves the account exists."""
+        return max(self.folded, self.gap.version if self.gap else 0)
+
+
+LINKED, CHANGED = 0, 1
+"""Ranks of what says a status: at one version, a status change outranks the link itself."""
 
 
 class StatusMark(Record, frozen=True, kw_only=True):
@@ -104,6 +116,11 @@ class StatusMark(Record, frozen=True, kw_only=True):
     at: datetime
     reason: str | None = None
     provider_code: str | None = None
+
+    @property
+    def linked(self) -> bool:
+        """Whether it is the word of the link itself, not of a change."""
+        return self.rank == LINKED
 
 
 class Connection(Record, frozen=True, kw_only=True):
@@ -150,8 +167,33 @@ class Decision(Record, frozen=True, kw_only=True):
 
     accounts: tuple[str, str]
     verdict: str
-    """``same`` or ``different``."""
+    """``same``, ``different`` or ``undone``, which takes back what was said before."""
     decided_at: datetime
+    decision_id: str = ""
+    decided_by: str = ""
+
+
+class Judgement(Record, frozen=True, kw_only=True):
+    """What the user or an admin said of a quarantined snapshot; the newest of a version holds."""
+
+    judgement_id: str
+    account_id: str
+    version: int
+    verdict: str
+    """``accept`` or ``reject``."""
+    judged_by: str
+    judged_at: datetime
+
+
+class Portfolio(Record, frozen=True, kw_only=True):
+    """A named set of real accounts: those that one of these provider accounts is a sight of."""
+
+    portfolio_id: str
+    name: str
+    account_ids: tuple[str, ...]
+    deleted: bool
+    version: int
+    defined_at: datetime
 
 
 class RealAccount(Record, frozen=True, kw_only=True):
@@ -166,6 +208,8 @@ class RealAccount(Record, frozen=True, kw_only=True):
     needs_decision: bool
     excluded: tuple[tuple[str, str], ...] = ()
     """The other sources, each with the rule that excluded it."""
+    due_at: datetime | None = None
+    """When a better source that recovers takes over."""
 
 
 class SourcePolicy(Record, frozen=True, kw_only=True):
@@ -173,6 +217,8 @@ class SourcePolicy(Record, frozen=True, kw_only=True):
 
     priorities: dict[str, int]
     max_age: timedelta
+    hysteresis: timedelta = timedelta(minutes=30)
+    """How long a source must be healthy again before it is preferred again."""
 
     def priority(self, provider: str) -> int:
         """The rank of a provider; one that is not listed ranks lowest."""
@@ -183,6 +229,10 @@ class ErasePolicy(Record, frozen=True, kw_only=True):
     """When a smaller snapshot is believed."""
 
     confirm_after: timedelta
+    max_age: timedelta = timedelta(hours=72)
+    """From this age on the counted snapshot is too old: what follows it begins anew to be trusted."""
+    typed: frozenset[str] = frozenset({"manual"})
+    """Providers whose holdings a person typed: what is gone there was removed on purpose."""
     smallest_share: Decimal = Decimal("0.1")
     """Below this share of the holdings it replaces, a snapshot is suspicious."""
     cash_tolerance: Decimal = Decimal("0.02")

@@ -12,7 +12,9 @@ institution, real_account_id, external_id, name, official_name, type, raw_type, 
 is_paper, total_amount, total_currency, trading, realtime, holds_securities, as_of, synced_at, version,
 holdings (count), suspect (something newer could not be believed), suspect_reason (``quarantined`` or what
 was missing), counted (whether this source is the one that is summed), counted_account_id, counted_reason,
-stale, needs_decision, connection_status, connection_type.
+stale, needs_decision, connection_status, connection_type, snapshot_id, content_hash (of the current
+snapshot), waiting (seen, but not yet described by its provider: not counted yet), excluded_rule (why this
+source is not the counted one; null where it is, or where there is nothing to count).
 
 ``v_balances``: account_id, currency, cash, available, buying_power, equity, maintenance_excess,
 margin_loan, as_of, synced_at.
@@ -26,8 +28,9 @@ ticker, type, name, quantity, price, price_as_of, market_value, value_complete, 
 cost_basis_complete, provider, account_id, account_ids, position_source (the provider, or ``consolidated``
 for several contributions), position_status (current, stale), stale, as_of (of its oldest contributor),
 last_consolidation_at, trading, realtime (of the contributor that ``account_id`` names), instrument (json),
-contributions (json list in the form of ``contracts.holdings.Contribution``), excluded (json list in the
-form of ``contracts.holdings.Exclusion``). Ask for the last three only where they are shown: what is not
+contributions (json list in the form of ``contracts.holdings.Contribution``, with the instrument_id, price
+and price_as_of of the contributor, and the snapshot_id and content_hash of its snapshot), excluded (json
+list in the form of ``contracts.holdings.Exclusion``, with market_value and cost_basis). Ask for the last three only where they are shown: what is not
 selected is not computed.
 
 ``v_account_checks``: real_account_id, account_id, outcome (ok, break, unknown), reason, counted, expected,
@@ -40,16 +43,48 @@ provider_calls, cost_amount, cost_currency, started_at, finished_at, error_code,
 synced_at (of the newest snapshot: clocks move without the version when nothing else changed).
 
 ``v_real_accounts``: real_account_id, institution, members (json list of account ids), counted_account_id,
-reason, stale, needs_decision, excluded (json list of [account id, rule]).
+reason, stale, needs_decision, excluded (json list of [account id, rule]), held_back_until (a better source
+has recovered and takes over then), changed_at.
 
 ``v_identity_evidence``: account_id, other_account_id, verdict (same, different, needs_decision), rule,
 score, reasons (json list).
+
+``v_identity_decisions``: decision_id, account_id, other_account_id (the higher id), verdict (same,
+different, undone), decided_by, decided_at, holds (whether it is the newest of its pair).
+
+``v_snapshot_judgements``: judgement_id, account_id, version, verdict (accept, reject), judged_by, judged_at.
+
+``v_snapshots``: every complete snapshot seen lately. snapshot_id, account_id, version, content_hash, as_of,
+synced_at, holdings (count), value, value_currency, unpriced, state (current, quarantined, superseded,
+rejected), first_synced_at (of a quarantine), content (json list of instrument_id, instrument_key, currency,
+quantity, price, market_value, cost_basis, price_as_of, cash_equivalent; numbers as strings).
+
+``v_source_switches``: switch_id, real_account_id, at, from_account_id, to_account_id, reason.
+
+``v_portfolios``: named portfolios, dropped ones included. portfolio_id, name, account_ids (json list), version,
+deleted, defined_at. ``default`` is not among them.
+
+``v_consolidations``: what a consolidation on demand did to each portfolio. request_id, portfolio_id,
+requested_by, requested_at, started_at, finished_at, positions, accounts (counted sources), real_accounts,
+providers (json: counted sources by provider), changed, removed, breaks, version.
 """
 
 _INSTRUMENT = """json_build_object('key', i.key, 'kind', i.kind, 'symbol', i.symbol, 'name', i.name,
     'currency', i.currency, 'mic', i.mic, 'figi', i.figi, 'figi_share_class', i.figi_share_class,
     'isin', i.isin, 'cusip', i.cusip, 'provider_security_id', i.provider_security_id,
     'multiplier', i.multiplier::text, 'option', i.option, 'maturity', i.maturity)"""
+_PAYLOAD = """SELECT json_agg(json_build_object('instrument_id', e.line->'ref'->>'instrument_id',
+    'instrument_key', e.line->'ref'->>'key', 'currency', e.line->>'currency', 'quantity', e.line->>'quantity',
+    'price', e.line->>'price', 'market_value', e.line->>'market_value', 'cost_basis', e.line->>'cost_basis',
+    'price_as_of', e.line->>'price_as_of',
+    'cash_equivalent', coalesce((e.line->>'cash_equivalent')::boolean, false)) ORDER BY e.place)
+    FROM json_array_elements({0}) WITH ORDINALITY AS e(line, place)"""
+_HELD = """SELECT json_agg(json_build_object('instrument_id', h.instrument_id, 'instrument_key', i.key,
+    'currency', h.currency, 'quantity', trim_scale(h.quantity)::text, 'price', trim_scale(h.price)::text,
+    'market_value', trim_scale(h.market_value)::text, 'cost_basis', trim_scale(h.cost_basis)::text,
+    'price_as_of', h.price_as_of, 'cash_equivalent', h.cash_equivalent) ORDER BY i.key, h.currency)
+    FROM portfolio.holdings h JOIN portfolio.instruments i ON i.instrument_id = h.instrument_id
+    WHERE h.user_id = s.user_id AND h.account_id = s.account_id"""
 _CURRENT = "s.user_id = {0}.user_id AND s.account_id = {0}.account_id AND s.state = 'current'"
 
 VIEWS: dict[str, tuple[str, str]] = {
@@ -78,7 +113,10 @@ VIEWS: dict[str, tuple[str, str]] = {
             coalesce(r.counted_account_id = a.account_id, false) AS counted, r.counted_account_id,
             r.reason AS counted_reason, coalesce(r.stale, false) AS stale,
             coalesce(r.needs_decision, false) AS needs_decision,
-            coalesce(c.status, 'active') AS connection_status, c.connection_type
+            coalesce(c.status, 'active') AS connection_status, c.connection_type, s.snapshot_id,
+            s.content_hash, coalesce(r.reason = 'not_described', false) AS waiting,
+            (SELECT e.one->>1 FROM json_array_elements(r.excluded) AS e(one)
+                WHERE e.one->>0 = a.account_id::text) AS excluded_rule
         FROM portfolio.accounts a
         LEFT JOIN portfolio.connections c ON c.user_id = a.user_id AND c.connection_id = a.connection_id
         LEFT JOIN portfolio.real_accounts r ON r.user_id = a.user_id AND r.real_account_id = a.real_account_id
@@ -121,7 +159,10 @@ VIEWS: dict[str, tuple[str, str]] = {
             (SELECT json_agg(json_build_object('real_account_id', c.part->>'real_account_id',
                     'account_id', c.part->>'account_id', 'provider', c.part->>'provider',
                     'quantity', c.part->>'quantity', 'market_value', c.part->>'market_value',
-                    'cost_basis', c.part->>'cost_basis', 'as_of', s.as_of, 'version', s.version)
+                    'cost_basis', c.part->>'cost_basis', 'as_of', s.as_of, 'version', s.version,
+                    'instrument_id', c.part->>'instrument_id', 'price', c.part->>'price',
+                    'price_as_of', c.part->>'price_as_of', 'synced_at', s.synced_at,
+                    'snapshot_id', s.snapshot_id, 'content_hash', s.content_hash)
                     ORDER BY c.place)
                 FROM json_array_elements(p.contributions) WITH ORDINALITY AS c(part, place)
                 JOIN portfolio.snapshots s ON s.user_id = p.user_id
@@ -152,11 +193,63 @@ VIEWS: dict[str, tuple[str, str]] = {
     "v_real_accounts": (
         "Real accounts and the source that is counted for each.",
         """SELECT user_id, real_account_id, institution, members, counted_account_id, reason,
-            stale, needs_decision, excluded, changed_at FROM portfolio.real_accounts""",
+            stale, needs_decision, excluded, due_at AS held_back_until, changed_at
+        FROM portfolio.real_accounts""",
     ),
     "v_identity_evidence": (
         "Pairs of accounts that were compared.",
         """SELECT user_id, account_id, other_account_id, verdict, rule, score, reasons
         FROM portfolio.identity_evidence""",
+    ),
+    "v_identity_decisions": (
+        "What people said of pairs of accounts.",
+        """SELECT user_id, decision_id, account_id, other_account_id, verdict, decided_by, decided_at,
+            decision_id = first_value(decision_id) OVER (PARTITION BY user_id, account_id, other_account_id
+                ORDER BY decided_at DESC, decision_id DESC) AS holds
+        FROM portfolio.identity_decisions""",
+    ),
+    "v_snapshot_judgements": (
+        "What people said of quarantined snapshots.",
+        """SELECT user_id, judgement_id, account_id, version, verdict, judged_by, judged_at
+        FROM portfolio.snapshot_judgements""",
+    ),
+    "v_snapshots": (
+        "Every complete snapshot seen lately.",
+        f"""SELECT s.user_id, s.snapshot_id, s.account_id, s.version, s.content_hash, s.as_of, s.synced_at,
+            s.holdings, s.value, s.value_currency, s.unpriced,
+            CASE WHEN s.version = c.version THEN 'current' WHEN s.version = q.version THEN 'quarantined'
+                WHEN (SELECT j.verdict FROM portfolio.snapshot_judgements j WHERE j.user_id = s.user_id
+                    AND j.account_id = s.account_id AND j.version = s.version
+                    ORDER BY j.judged_at DESC, j.judgement_id DESC LIMIT 1) = 'reject' THEN 'rejected'
+                ELSE 'superseded' END AS state,
+            CASE WHEN s.version = q.version THEN q.first_synced_at END AS first_synced_at,
+            coalesce(CASE WHEN s.content_hash = c.content_hash THEN ({_HELD})
+                WHEN s.payload IS NOT NULL THEN ({_PAYLOAD.format("s.payload")})
+                WHEN s.content_hash = q.content_hash THEN ({_PAYLOAD.format("q.payload")})
+                ELSE (SELECT ({_PAYLOAD.format("o.payload")}) FROM portfolio.sightings o
+                    WHERE o.user_id = s.user_id AND o.account_id = s.account_id
+                        AND o.content_hash = s.content_hash AND o.payload IS NOT NULL LIMIT 1) END,
+                '[]') AS content
+        FROM portfolio.sightings s
+        LEFT JOIN portfolio.snapshots c ON c.user_id = s.user_id AND c.account_id = s.account_id
+            AND c.state = 'current'
+        LEFT JOIN portfolio.snapshots q ON q.user_id = s.user_id AND q.account_id = s.account_id
+            AND q.state = 'quarantined'""",  # noqa: S608  constants of this module
+    ),
+    "v_source_switches": (
+        "How the counted source of each real account changed.",
+        """SELECT user_id, switch_id, real_account_id, at, from_account_id, to_account_id, reason
+        FROM portfolio.source_switches""",
+    ),
+    "v_portfolios": (
+        "Named portfolios.",
+        """SELECT user_id, portfolio_id, name, account_ids, version, deleted, defined_at
+        FROM portfolio.portfolios""",
+    ),
+    "v_consolidations": (
+        "Consolidations on demand.",
+        """SELECT user_id, request_id, portfolio_id, requested_by, requested_at, started_at, finished_at,
+            positions, accounts, real_accounts, providers, changed, removed, breaks, version
+        FROM portfolio.consolidations""",
     ),
 }

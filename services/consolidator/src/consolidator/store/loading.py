@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from consolidator.book import EMPTY, Book
+from consolidator.conclude import NOT_DESCRIBED
 from consolidator.domain.checks import Check
 from consolidator.domain.identity import Link, Verdict
 from consolidator.domain.numbers import ZERO, plain_or_none
@@ -16,7 +17,9 @@ from consolidator.domain.values import (
     Connection,
     Decision,
     Gap,
+    Judgement,
     Line,
+    Portfolio,
     Quarantine,
     RealAccount,
     Sight,
@@ -24,7 +27,6 @@ from consolidator.domain.values import (
     Worth,
 )
 from contracts.accounts import AccountStatus, AccountType, Capabilities, ProviderAccount
-from contracts.ids import portfolio_id
 from contracts.money import Money
 from contracts.statuses import ConnectionStatus
 from persistence.database import Connection as Session
@@ -42,18 +44,23 @@ ACCOUNTS = """SELECT user_id, account_id::text, connection_id::text, provider, i
     currency, mask, status, is_paper, stable_id, trim_scale(total_amount), total_currency, trading, realtime,
     holdings_as_of, holds_securities
     FROM portfolio.accounts WHERE user_id = ANY (%s)"""
-SNAPSHOTS = """SELECT user_id, account_id::text, state, version, base_version, content_hash, as_of, synced_at,
-    first_synced_at, gap, holdings, trim_scale(value), value_currency, unpriced, payload::text
+SNAPSHOTS = """SELECT user_id, account_id::text, state, version, content_hash, as_of, synced_at,
+    first_synced_at, trusted_since, gap, holdings, trim_scale(value), value_currency, unpriced, payload::text
     FROM portfolio.snapshots WHERE user_id = ANY (%s)"""
 SHEETS = """SELECT user_id, account_id::text, version, content_hash, as_of, synced_at
     FROM portfolio.balance_snapshots WHERE user_id = ANY (%s)"""
 REAL_ACCOUNTS = """SELECT user_id, real_account_id::text, institution, members::text, counted_account_id::text,
-    reason, stale, needs_decision, excluded::text
+    reason, stale, needs_decision, excluded::text, due_at
     FROM portfolio.real_accounts WHERE user_id = ANY (%s)"""
 EVIDENCE = """SELECT user_id, account_id::text, other_account_id::text, verdict, rule, score, reasons::text
     FROM portfolio.identity_evidence WHERE user_id = ANY (%s)"""
-DECISIONS = """SELECT user_id, account_id::text, other_account_id::text, verdict, decided_at
-    FROM portfolio.identity_decisions WHERE user_id = ANY (%s) AND undone_at IS NULL"""
+DECISIONS = """SELECT user_id, account_id::text, other_account_id::text, verdict, decided_at,
+    decision_id::text, decided_by
+    FROM portfolio.identity_decisions WHERE user_id = ANY (%s)"""
+JUDGEMENTS = """SELECT user_id, judgement_id::text, account_id::text, version, verdict, judged_by, judged_at
+    FROM portfolio.snapshot_judgements WHERE user_id = ANY (%s)"""
+PORTFOLIOS = """SELECT user_id, portfolio_id::text, name, account_ids::text, deleted, version, defined_at
+    FROM portfolio.portfolios WHERE user_id = ANY (%s)"""
 CHECKS = """SELECT user_id, real_account_id::text, account_id::text, outcome, reason, trim_scale(counted),
     trim_scale(expected), trim_scale(difference), currency
     FROM portfolio.account_checks WHERE user_id = ANY (%s)"""
@@ -63,6 +70,11 @@ VERSIONS = (
 
 Books = dict[str, Book]
 Reader = Callable[[Books, Any], None]
+
+
+def lines_of(payload: str) -> tuple[Line, ...]:
+    """The lines of a stored payload."""
+    return _PAYLOAD.decode(payload)
 
 
 def lock_keys(users: Iterable[str]) -> list[int]:
@@ -153,7 +165,7 @@ def _listed(account_id: str, row: Any) -> ProviderAccount | None:
 
 
 def _snapshot(books: Books, row: Any) -> None:
-    user, account_id, state, version, base_version, content_hash, as_of, synced_at, first, gap, *rest = row
+    user, account_id, state, version, content_hash, as_of, synced_at, first, trusted_since, gap, *rest = row
     holdings, value, currency, unpriced, payload = rest
     book = books[user]
     held = book.held.get(account_id, EMPTY)
@@ -162,16 +174,15 @@ def _snapshot(books: Books, row: Any) -> None:
         return
     sight = Sight(
         version=version,
-        base_version=base_version,
         content_hash=content_hash,
         as_of=as_of,
         synced_at=synced_at,
         holdings=holdings,
         worth=Worth(currency=currency, value=value or ZERO, unpriced=unpriced, empty=holdings == 0),
-        lines=() if holdings == 0 else (_PAYLOAD.decode(payload) if payload else None),
+        lines=() if holdings == 0 else (lines_of(payload) if payload else None),
     )
     if state == "current":
-        book.held[account_id] = replace(held, current=sight)
+        book.held[account_id] = replace(held, current=sight, trusted_since=trusted_since)
     else:
         aside = Quarantine(sight=sight, first_synced_at=first)
         book.held[account_id] = replace(held, quarantine=aside)
@@ -185,7 +196,7 @@ def _sheet(books: Books, row: Any) -> None:
 
 
 def _real_account(books: Books, row: Any) -> None:
-    user, real_account_id, institution, members, counted, reason, stale, needs_decision, excluded = row
+    user, real_account_id, institution, members, counted, reason, stale, needs_decision, excluded, due = row
     book = books[user]
     book.real_accounts[real_account_id] = RealAccount(
         real_account_id=real_account_id,
@@ -196,9 +207,12 @@ def _real_account(books: Books, row: Any) -> None:
         stale=stale,
         needs_decision=needs_decision,
         excluded=tuple((one, rule) for one, rule in msgspec.json.decode(excluded)),
+        due_at=due,
     )
     if needs_decision:
         book.grey |= {real_account_id}
+    if reason == NOT_DESCRIBED:
+        book.waiting |= {real_account_id}
 
 
 def _evidence(books: Books, row: Any) -> None:
@@ -214,9 +228,40 @@ def _evidence(books: Books, row: Any) -> None:
 
 
 def _decision(books: Books, row: Any) -> None:
-    user, one, other, verdict, decided_at = row
-    decision = Decision(accounts=(one, other), verdict=verdict, decided_at=decided_at)
+    user, one, other, verdict, decided_at, decision_id, decided_by = row
+    decision = Decision(
+        accounts=(one, other),
+        verdict=verdict,
+        decided_at=decided_at,
+        decision_id=decision_id,
+        decided_by=decided_by,
+    )
     books[user].decisions += (decision,)
+
+
+def _judgement(books: Books, row: Any) -> None:
+    user, judgement_id, account_id, version, verdict, judged_by, judged_at = row
+    judgement = Judgement(
+        judgement_id=judgement_id,
+        account_id=account_id,
+        version=version,
+        verdict=verdict,
+        judged_by=judged_by,
+        judged_at=judged_at,
+    )
+    books[user].judgements += (judgement,)
+
+
+def _portfolio(books: Books, row: Any) -> None:
+    user, portfolio, name, account_ids, deleted, version, defined_at = row
+    books[user].portfolios[portfolio] = Portfolio(
+        portfolio_id=portfolio,
+        name=name,
+        account_ids=tuple(msgspec.json.decode(account_ids)),
+        deleted=deleted,
+        version=version,
+        defined_at=defined_at,
+    )
 
 
 def _check(books: Books, row: Any) -> None:
@@ -234,8 +279,7 @@ def _check(books: Books, row: Any) -> None:
 
 def _version(books: Books, row: Any) -> None:
     user, portfolio, version = row
-    if portfolio == portfolio_id(user):
-        books[user].version = version
+    books[user].versions[portfolio] = version
 
 
 READERS: tuple[tuple[str, Reader], ...] = (
@@ -246,6 +290,8 @@ READERS: tuple[tuple[str, Reader], ...] = (
     (REAL_ACCOUNTS, _real_account),
     (EVIDENCE, _evidence),
     (DECISIONS, _decision),
+    (JUDGEMENTS, _judgement),
+    (PORTFOLIOS, _portfolio),
     (CHECKS, _check),
     (VERSIONS, _version),
 )

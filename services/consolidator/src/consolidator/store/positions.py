@@ -11,19 +11,19 @@ from consolidator.store.remembered import Digests
 from contracts.ids import position_id
 from persistence.database import Connection as Session
 
-DIGESTS = """SELECT user_id, portfolio_id::text, instrument_key, currency, digest
-    FROM portfolio.positions WHERE user_id = ANY (%s)"""
+DIGESTS = """SELECT portfolio_id::text, instrument_key, currency, digest
+    FROM portfolio.positions WHERE user_id = ANY (%s) AND portfolio_id = ANY (%s::uuid[])"""
 _ENCODER = msgspec.json.Encoder(decimal_format="string")
 _MSGPACK = msgspec.msgpack.Encoder()
 
 
 async def load_digests(conn: Session, portfolios: dict[str, str]) -> dict[str, Digests]:
-    """The digest of every stored position of these users' portfolios (user → portfolio)."""
-    digests: dict[str, Digests] = {user: {} for user in portfolios}
-    rows = await (await conn.execute(DIGESTS, (sorted(portfolios),))).fetchall()
-    for user, portfolio, key, currency, digest in rows:
-        if portfolios[user] == portfolio:
-            digests[user][key, currency] = digest
+    """The digest of every stored position of these portfolios (portfolio → user)."""
+    digests: dict[str, Digests] = {portfolio: {} for portfolio in portfolios}
+    users = sorted(set(portfolios.values()))
+    rows = await (await conn.execute(DIGESTS, (users, sorted(portfolios)))).fetchall()
+    for portfolio, key, currency, digest in rows:
+        digests[portfolio][key, currency] = digest
     return digests
 
 

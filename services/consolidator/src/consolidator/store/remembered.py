@@ -34,14 +34,14 @@ class Remembered:
         if len(self._lines) > self._most[0]:
             self._lines.popitem(last=False)
 
-    def digests(self, user_id: str, version: int) -> Digests | None:
-        """The digests of a user's positions, whose stored version is this."""
-        known = self._digests.get(user_id)
+    def digests(self, portfolio: str, version: int) -> Digests | None:
+        """The digests of a portfolio's positions, whose stored version is this."""
+        known = self._digests.get(portfolio)
         return known[1] if known is not None and known[0] == version else None
 
-    def keep_digests(self, user_id: str, version: int, digests: Digests) -> None:
+    def keep_digests(self, portfolio: str, version: int, digests: Digests) -> None:
         """Remember digests that are committed."""
-        self._digests[user_id] = (version, digests)
-        self._digests.move_to_end(user_id)
+        self._digests[portfolio] = (version, digests)
+        self._digests.move_to_end(portfolio)
         if len(self._digests) > self._most[1]:
             self._digests.popitem(last=False)

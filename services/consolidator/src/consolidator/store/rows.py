@@ -10,14 +10,18 @@ from consolidator.domain.values import (
     Account,
     BalanceSheet,
     Connection,
+    Decision,
     Held,
     InstrumentRef,
+    Judgement,
     Line,
+    Portfolio,
     RealAccount,
     Sight,
 )
 from consolidator.store.arrays import Cell, Row, integer, number, time, truth
 from contracts.accounts import Balance, ProviderAccount
+from contracts.ids import snapshot_id
 from contracts.instruments import Instrument
 
 _ENCODER = msgspec.json.Encoder(decimal_format="string")
@@ -98,33 +102,50 @@ def snapshot_rows(user_id: str, account_id: str, held: Held) -> dict[str, Row]:
     """The rows of ``snapshots`` of one account, by state."""
     rows: dict[str, Row] = {}
     if held.current is not None:
-        rows["current"] = (user_id, account_id, "current", *_sight(held.current), None)
+        current = _sight(account_id, held.current, None, time(held.trusted_since))
+        rows["current"] = (user_id, account_id, "current", *current, None)
     if held.quarantine is not None:
         sight = held.quarantine.sight
         payload = json_text(sight.lines or ())
-        first = time(held.quarantine.first_synced_at)
-        rows["quarantined"] = (user_id, account_id, "quarantined", *_sight(sight, first), payload)
+        aside = _sight(account_id, sight, time(held.quarantine.first_synced_at), None)
+        rows["quarantined"] = (user_id, account_id, "quarantined", *aside, payload)
     if held.gap is not None:
-        empty: Row = (None,) * 5
-        gap = (user_id, account_id, "incomplete", str(held.gap.version), *empty, "f", held.gap.reason, *empty)
-        rows["incomplete"] = gap
+        key: Row = (user_id, account_id, "incomplete", str(held.gap.version))
+        rows["incomplete"] = (*key, *(None,) * 6, "f", held.gap.reason, *(None,) * 5)
     return rows
 
 
-def _sight(one: Sight, first_synced_at: Cell = None) -> Row:
+def _sight(account_id: str, one: Sight, first_synced_at: Cell, trusted_since: Cell) -> Row:
     return (
         str(one.version),
-        str(one.base_version),
+        snapshot_id(account_id, one.version, one.content_hash),
         one.content_hash,
         time(one.as_of),
         time(one.synced_at),
         first_synced_at,
+        trusted_since,
         "t",
         None,
-        str(one.holdings),
-        str(one.worth.value),
-        one.worth.currency,
-        str(one.worth.unpriced),
+        *_worth(one),
+    )
+
+
+def _worth(one: Sight) -> Row:
+    return (str(one.holdings), str(one.worth.value), one.worth.currency, str(one.worth.unpriced))
+
+
+def sighting_row(user_id: str, account_id: str, one: Sight, *, whole: bool) -> Row:
+    """A row of ``sightings``; ``whole`` says that nothing else stores what it held."""
+    return (
+        user_id,
+        account_id,
+        str(one.version),
+        snapshot_id(account_id, one.version, one.content_hash),
+        one.content_hash,
+        time(one.as_of),
+        time(one.synced_at),
+        *_worth(one),
+        json_text(one.lines or ()) if whole else None,
     )
 
 
@@ -196,6 +217,36 @@ def real_account_row(user_id: str, one: RealAccount) -> Row:
         truth(one.stale),
         truth(one.needs_decision),
         json_text(one.excluded),
+        time(one.due_at),
+    )
+
+
+def switch_row(user_id: str, was: RealAccount, now: RealAccount) -> Row:
+    """A row of ``source_switches``."""
+    return (user_id, now.real_account_id, was.counted_account_id, now.counted_account_id, now.reason)
+
+
+def decision_row(user_id: str, one: Decision) -> Row:
+    """A row of ``identity_decisions``."""
+    return (user_id, one.decision_id, *one.accounts, one.verdict, one.decided_by, time(one.decided_at))
+
+
+def judgement_row(user_id: str, one: Judgement) -> Row:
+    """A row of ``snapshot_judgements``."""
+    said = (str(one.version), one.verdict, one.judged_by, time(one.judged_at))
+    return (user_id, one.judgement_id, one.account_id, *said)
+
+
+def portfolio_row(user_id: str, one: Portfolio) -> Row:
+    """A row of ``portfolios``."""
+    return (
+        user_id,
+        one.portfolio_id,
+        one.name,
+        json_text(one.account_ids),
+        truth(one.deleted),
+        str(one.version),
+        time(one.defined_at),
     )
 
 

@@ -1,16 +1,19 @@
 """Writing back what changed in the books of a batch: a few wide statements, in one pipeline."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import Any
 
 from consolidator.book import Book, changed, vanished
-from consolidator.domain.values import Held, InstrumentRef
+from consolidator.conclude import breaks, members
+from consolidator.domain.values import Held, InstrumentRef, Sight
 from consolidator.store import rows, tables
-from consolidator.store.arrays import Row
+from consolidator.store.arrays import Row, time
 from consolidator.store.holdings import HoldingChanges
 from consolidator.store.positions import PositionChanges
 from consolidator.store.table import Table
-from contracts.ids import portfolio_id
+from contracts.decisions import ConsolidationRequested
 from contracts.instruments import Instrument
 
 EMPTY = Held()
@@ -23,7 +26,8 @@ class Changes:
     def __init__(self) -> None:
         self._statements: dict[tuple[str, str], tuple[Table, list[Row]]] = {}
         self.holdings = HoldingChanges()
-        self.quarantined: set[str] = set()
+        self.kept: set[str] = set()
+        """The instruments of snapshots that are kept beside the holdings."""
 
     def put(self, verb: str, table: Table, new: Iterable[Row]) -> None:
         """Add rows; ``verb`` is insert, upsert, ignore or delete."""
@@ -40,7 +44,7 @@ class Changes:
 
     def instruments_used(self) -> set[str]:
         """The instruments that rows of this batch refer to."""
-        return self.holdings.instruments | self.quarantined
+        return self.holdings.instruments | self.kept
 
     def instruments(self, missing: list[tuple[InstrumentRef, Instrument]]) -> None:
         """Add the instruments that may not be stored yet."""
@@ -65,13 +69,43 @@ class Changes:
         self._checks(before, after)
         self._snapshots(before, after)
         self._balances(before, after)
+        self._decided(before, after)
 
-    def positions(self, user: str, found: PositionChanges, version: int, count: int) -> None:
+    def positions(self, user: str, portfolio: str, found: PositionChanges, version: int, count: int) -> None:
         """Add a portfolio's changed positions and its new version."""
         self.put("delete", tables.POSITIONS, found.gone)
         self.put("update", tables.CHANGED_POSITIONS, found.changed)
         self.put("insert", tables.POSITIONS, found.new)
-        self.put("upsert", tables.VERSIONS, [rows.version_row(user, portfolio_id(user), version, count)])
+        self.put("upsert", tables.VERSIONS, [rows.version_row(user, portfolio, version, count)])
+
+    def consolidated(self, book: Book, found: dict[str, PositionChanges], now: datetime) -> None:
+        """Add what consolidations on demand did to the portfolios they named, or to all."""
+        live = book.live_portfolios()
+        self.put(
+            "ignore",
+            tables.CONSOLIDATIONS,
+            [
+                consolidation_row(book, request, portfolio, found[portfolio], now)
+                for request in book.requests.values()
+                for portfolio in (live if not request.portfolio_ids else request.portfolio_ids)
+                if portfolio in live
+            ],
+        )
+
+    def _decided(self, before: Book, after: Book) -> None:
+        user = after.user_id
+        decided = after.decisions[len(before.decisions) :]
+        self.put("ignore", tables.DECISIONS, [rows.decision_row(user, one) for one in decided])
+        judged = after.judgements[len(before.judgements) :]
+        self.put("ignore", tables.JUDGEMENTS, [rows.judgement_row(user, one) for one in judged])
+        self._upserts(user, tables.PORTFOLIOS, before.portfolios, after.portfolios, rows.portfolio_row)
+        switched = [
+            rows.switch_row(user, was, now)
+            for now in changed(before.real_accounts, after.real_accounts)
+            if (was := before.real_accounts.get(now.real_account_id))
+            and was.counted_account_id not in {None, now.counted_account_id}
+        ]
+        self.put("insert", tables.SWITCHES, switched)
 
     def _upserts(
         self,
@@ -94,6 +128,7 @@ class Changes:
         self.put("delete", tables.CHECKS, [(user, one) for one in before.checks if one not in after.checks])
 
     def _snapshots(self, before: Book, after: Book) -> None:
+        self._sightings(before, after)
         for account_id, held in after.held.items():
             was = before.held.get(account_id, EMPTY)
             if held is was:
@@ -104,7 +139,23 @@ class Changes:
             self.put("delete", tables.SNAPSHOTS, [row[:3] for state, row in old.items() if state not in new])
             self.holdings.add(after.user_id, account_id, was, held)
             if held.quarantine is not None:
-                self.quarantined |= {line.ref.instrument_id for line in held.quarantine.sight.lines or ()}
+                self.kept |= _instruments(held.quarantine.sight)
+
+    def _sightings(self, before: Book, after: Book) -> None:
+        """Keep every complete snapshot that was seen, and whole what nothing else stores any more."""
+        written = dict(after.sighted)
+        for account_id in {account_id for account_id, _ in after.sighted} | after.histories.keys():
+            stored = _stored(after.holding(account_id))
+            for sight in _stored(before.holding(account_id)).values():
+                if sight.content_hash not in stored:
+                    written.setdefault((account_id, sight.version), sight)
+        new = []
+        for (account_id, _), sight in written.items():
+            whole = sight.content_hash not in _stored(after.holding(account_id))
+            new.append(rows.sighting_row(after.user_id, account_id, sight, whole=whole))
+            if whole:
+                self.kept |= _instruments(sight)
+        self.put("upsert", tables.SIGHTINGS, new)
 
     def _balances(self, before: Book, after: Book) -> None:
         user = after.user_id
@@ -120,6 +171,41 @@ class Changes:
             )
             if was is not None:
                 self.put("delete", tables.BALANCES_OF, [(user, account_id)])
+
+
+def consolidation_row(
+    book: Book, request: ConsolidationRequested, portfolio: str, found: PositionChanges, now: datetime
+) -> Row:
+    """A row of ``consolidations``."""
+    reals = members(book, portfolio)
+    counted = [real.counted_account_id for real in reals if real.counted_account_id]
+    providers = Counter(book.accounts[account_id].provider for account_id in counted)
+    return (
+        book.user_id,
+        request.request_id,
+        portfolio,
+        request.requested_by,
+        time(request.requested_at),
+        time(now),
+        str(len(found.digests)),
+        str(len(counted)),
+        str(len(reals)),
+        rows.json_text(dict(sorted(providers.items()))),
+        str(len(found.new) + len(found.changed)),
+        str(len(found.gone)),
+        str(breaks(book, portfolio)),
+        str(book.versions.get(portfolio, 0)),
+    )
+
+
+def _stored(held: Held) -> dict[str, Sight]:
+    """The snapshots whose content is stored as holdings or as a quarantine, by that content."""
+    sights = (held.current, held.quarantine.sight if held.quarantine else None)
+    return {sight.content_hash: sight for sight in sights if sight is not None}
+
+
+def _instruments(sight: Sight) -> set[str]:
+    return {line.ref.instrument_id for line in sight.lines or ()}
 
 
 def _statement(verb: str, table: Table, found: list[Row], at: str) -> Statement:

@@ -58,13 +58,29 @@ SNAPSHOTS = Table(
     keys=(("user_id", "text"), ("account_id", "uuid"), ("state", "text")),
     values=(
         ("version", "bigint"),
-        ("base_version", "bigint"),
+        ("snapshot_id", "uuid"),
         ("content_hash", "text"),
         ("as_of", "timestamptz"),
         ("synced_at", "timestamptz"),
         ("first_synced_at", "timestamptz"),
+        ("trusted_since", "timestamptz"),
         ("complete", "boolean"),
         ("gap", "text"),
+        ("holdings", "bigint"),
+        ("value", "numeric"),
+        ("value_currency", "text"),
+        ("unpriced", "bigint"),
+        ("payload", "json"),
+    ),
+)
+SIGHTINGS = Table(
+    "sightings",
+    keys=(("user_id", "text"), ("account_id", "uuid"), ("version", "bigint")),
+    values=(
+        ("snapshot_id", "uuid"),
+        ("content_hash", "text"),
+        ("as_of", "timestamptz"),
+        ("synced_at", "timestamptz"),
         ("holdings", "bigint"),
         ("value", "numeric"),
         ("value_currency", "text"),
@@ -140,8 +156,65 @@ REAL_ACCOUNTS = Table(
         ("stale", "boolean"),
         ("needs_decision", "boolean"),
         ("excluded", "json"),
+        ("due_at", "timestamptz"),
     ),
     stamp="changed_at",
+)
+SWITCHES = Table(
+    "source_switches",
+    keys=(("user_id", "text"), ("real_account_id", "uuid")),
+    values=(("from_account_id", "uuid"), ("to_account_id", "uuid"), ("reason", "text")),
+    stamp="at",
+)
+DECISIONS = Table(
+    "identity_decisions",
+    keys=(("user_id", "text"), ("decision_id", "uuid")),
+    values=(
+        ("account_id", "uuid"),
+        ("other_account_id", "uuid"),
+        ("verdict", "text"),
+        ("decided_by", "text"),
+        ("decided_at", "timestamptz"),
+    ),
+)
+JUDGEMENTS = Table(
+    "snapshot_judgements",
+    keys=(("user_id", "text"), ("judgement_id", "uuid")),
+    values=(
+        ("account_id", "uuid"),
+        ("version", "bigint"),
+        ("verdict", "text"),
+        ("judged_by", "text"),
+        ("judged_at", "timestamptz"),
+    ),
+)
+PORTFOLIOS = Table(
+    "portfolios",
+    keys=(("user_id", "text"), ("portfolio_id", "uuid")),
+    values=(
+        ("name", "text"),
+        ("account_ids", "json"),
+        ("deleted", "boolean"),
+        ("version", "bigint"),
+        ("defined_at", "timestamptz"),
+    ),
+)
+CONSOLIDATIONS = Table(
+    "consolidations",
+    keys=(("user_id", "text"), ("request_id", "uuid"), ("portfolio_id", "uuid")),
+    values=(
+        ("requested_by", "text"),
+        ("requested_at", "timestamptz"),
+        ("started_at", "timestamptz"),
+        ("positions", "bigint"),
+        ("accounts", "bigint"),
+        ("real_accounts", "bigint"),
+        ("providers", "json"),
+        ("changed", "bigint"),
+        ("removed", "bigint"),
+        ("breaks", "bigint"),
+        ("version", "bigint"),
+    ),
 )
 EVIDENCE = Table(
     "identity_evidence",

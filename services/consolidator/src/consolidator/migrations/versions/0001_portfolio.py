@@ -1,9 +1,8 @@
-"""The portfolio schema: what was seen, what was concluded, and the views the gateway reads."""
+"""The portfolio schema: what was seen and what was concluded. The newest revision makes the views."""
 
 from alembic import op
 
 from consolidator.migrations.tables import GLOBAL_TABLES, TABLES, USER_TABLES
-from consolidator.migrations.views import VIEWS
 from persistence.ledger import create_sql as create_ledger_sql
 from persistence.outbox import create_outbox_sql
 from persistence.rls import own_rows
@@ -25,7 +24,3 @@ def upgrade() -> None:
         op.execute(f"GRANT SELECT ON portfolio.{table} TO {GATEWAY}")
     op.execute(create_outbox_sql("portfolio"))
     op.execute(create_ledger_sql("portfolio"))
-    for name, (documentation, query) in VIEWS.items():
-        op.execute(f"CREATE VIEW portfolio.{name} WITH (security_invoker = true) AS {query}")
-        op.execute(f"COMMENT ON VIEW portfolio.{name} IS $text${documentation}$text$")
-        op.execute(f"GRANT SELECT ON portfolio.{name} TO {GATEWAY}")
