@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise, permutations
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -405,6 +406,34 @@ def test_of_two_decisions_at_one_moment_the_higher_id_holds() -> None:
     first = Decision(accounts=("b", "a"), verdict="same", decided_at=NOW, decision_id="1")
     second = Decision(accounts=("a", "b"), verdict="different", decided_at=NOW, decision_id="2")
     assert latest([second, first]) == latest([first, second]) == {("a", "b"): second}
+
+
+def test_no_evidence_is_enough_against_another_number() -> None:
+    """Were the difference itself worth nothing, the ceiling would still hold."""
+    mask = msgspec.structs.replace(WEIGHTS.mask, differs=Decimal(0))
+    lenient = msgspec.structs.replace(WEIGHTS, mask=mask)
+    alike = {
+        "lines": RICH,
+        "total": Decimal("1000.5"),
+        "currency": "USD",
+        "raw_type": "Roth IRA",
+        "name": "n",
+    }
+    one, other = seen("a", "1", mask="1111", **alike), seen("b", "2", mask="2222", **alike)
+    found = score(one, other, lenient)
+    assert found.value == lenient.mask.differs_ceiling < lenient.verdict.same
+    assert found.reasons[-1].startswith("at_most_for:mask_differs:-")
+
+
+def test_transactions_count_though_one_side_dates_them_by_settlement() -> None:
+    def history(shift: int) -> tuple[str, ...]:
+        days = [date(2026, 1, 5) + timedelta(days=7 * week + shift) for week in range(6)]
+        return tuple(traded(day.isoformat(), f"-{place}.37", "1.5") for place, day in enumerate(days))
+
+    plain = score(seen("a", "1"), seen("b", "2"), WEIGHTS).value
+    shifted = score(seen("a", "1", fingerprints=history(0)), seen("b", "2", fingerprints=history(3)), WEIGHTS)
+    late = score(seen("a", "1", fingerprints=history(0)), seen("b", "2", fingerprints=history(6)), WEIGHTS)
+    assert shifted.value > plain > late.value
 
 
 class TestNotDescribed:

@@ -83,6 +83,7 @@ class Exclusion(Record, frozen=True, kw_only=True):
     quantity: Decimal
     market_value: Decimal | None
     cost_basis: Decimal | None
+    instrument_id: str
     counted_account_id: str
     rule: str
 

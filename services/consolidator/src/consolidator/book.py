@@ -127,7 +127,8 @@ class Book:
         """The highest version under which anything was said of an account."""
         sheet = self.sheets.get(account.account_id)
         held = self.holding(account.account_id)
-        return max(account.listed_version, held.version, sheet.version if sheet else 0)
+        other = max(account.listed_version, account.spoken_version)
+        return max(other, held.version, sheet.version if sheet else 0)
 
     def known_hash(self, account_id: str, version: int) -> str | None:
         """The content of a version of an account that was seen before, as far as it is in memory."""

@@ -39,7 +39,7 @@ def evidence_changed(before: Book, book: Book) -> bool:
 
 def comparable(book: Book) -> set[str]:
     """The accounts that could be one with another."""
-    return {one.account_id for pair in candidates(_evidence(book)) for one in pair}
+    return {one.account_id for pair in candidates(evidence(book)) for one in pair}
 
 
 def conclude(book: Book, rules: Rules, now: datetime, *, evidence: bool) -> None:
@@ -114,7 +114,8 @@ def _descriptions(book: Book) -> list[tuple[str, str, str, ProviderAccount | Non
     ]
 
 
-def _evidence(book: Book) -> list[Evidence]:
+def evidence(book: Book) -> list[Evidence]:
+    """What is known of each account that could tell which real account it is."""
     return [_evidence_of(account, book) for account in book.present_accounts()]
 
 
@@ -142,7 +143,7 @@ def _evidence_of(account: Account, book: Book) -> Evidence:
 
 
 def _identify(book: Book, rules: Rules) -> None:
-    identity = identify(_evidence(book), book.decisions, rules.weights)
+    identity = identify(evidence(book), book.decisions, rules.weights)
     book.links = {link.accounts: link for link in identity.links}
     real_of = {member: group.real_account_id for group in identity.groups for member in group.members}
     for account_id, account in book.accounts.items():
@@ -181,6 +182,7 @@ def _real(group: Group, book: Book, rules: Rules, now: datetime) -> RealAccount:
         stale=choice.stale,
         needs_decision=group.needs_decision,
         excluded=choice.excluded,
+        held_back_until=choice.held_back_until,
         due_at=choice.due_at,
     )
 

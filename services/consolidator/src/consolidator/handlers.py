@@ -10,7 +10,7 @@ import msgspec
 from consolidator.book import Book
 from consolidator.catalogue import Catalogue
 from consolidator.domain.checks import worth
-from consolidator.domain.no_erase import ACCEPT, fold, note_gap, step
+from consolidator.domain.no_erase import ACCEPT, REJECT, fold, note_gap, step
 from consolidator.domain.numbers import plain
 from consolidator.domain.values import (
     CHANGED,
@@ -110,8 +110,10 @@ def on_balances(event: BalancesSnapshot, book: Book, _catalogue: Catalogue, _rul
     """Replace an account's balances with newer ones; incomplete ones replace nothing."""
     _once({balance.currency for balance in event.balances}, event.balances)
     _connection_of(event, book)
-    _account_of(event, event.account_id, book)
+    account = _account_of(event, event.account_id, book)
     known = book.sheets.get(event.account_id)
+    if not event.complete:
+        book.accounts[event.account_id] = _spoken_of(account, event.clocks.version)
     if not event.complete or (known and known.version >= event.clocks.version):
         return
     rows = sorted(event.balances, key=lambda balance: balance.currency)
@@ -257,6 +259,8 @@ def _see(account: Account, sight: Sight, book: Book, rules: Rules) -> None:
     if sight.version > held.folded:
         verdict = _verdicts(account, book, rules, [sight]).get(sight.version)
         book.held[account.account_id] = step(held, sight, verdict, rules.erase)
+        if verdict == REJECT:
+            book.accounts[account.account_id] = _spoken_of(account, sight.version)
     elif history is None or sight.version < history.floor:
         return
     book.sighted[account.account_id, sight.version] = sight
@@ -268,8 +272,15 @@ def _see(account: Account, sight: Sight, book: Book, rules: Rules) -> None:
 
 def _fold_again(account: Account, book: Book, rules: Rules) -> None:
     sights = book.histories[account.account_id].sights
-    found = fold(sights, _verdicts(account, book, rules, sights), rules.erase)
+    verdicts = _verdicts(account, book, rules, sights)
+    found = fold(sights, verdicts, rules.erase)
+    rejected = max((sight.version for sight in sights if verdicts.get(sight.version) == REJECT), default=0)
+    book.accounts[account.account_id] = _spoken_of(account, rejected)
     book.held[account.account_id] = replace(found, gap=book.holding(account.account_id).gap)
+
+
+def _spoken_of(account: Account, version: int) -> Account:
+    return account if version <= account.spoken_version else replace(account, spoken_version=version)
 
 
 def _verdicts(account: Account, book: Book, rules: Rules, sights: Sequence[Sight]) -> dict[int, str]:

@@ -77,7 +77,7 @@ async def stored_evidence(database: Database, users: Sequence[str] | None = None
             rows = await (await conn.execute(NEXT_USERS, (last, wanted, wanted, USERS))).fetchall()
             books = await _books(conn, [user for (user,) in rows], catalogue, remembered)
         for user, book in sorted(books.items()):
-            accounts = conclude._evidence(book)  # noqa: SLF001  the same evidence as the service concludes from
+            accounts = conclude.evidence(book)
             yield Stored(user_id=user, accounts=tuple(accounts), decisions=book.decisions)
         if len(rows) < USERS:
             return

@@ -18,10 +18,13 @@ USERS = 100
 SNAPSHOTS = 5_000
 """Let go per transaction."""
 DUE = """SELECT user_id FROM (
-    SELECT r.user_id FROM portfolio.real_accounts r
-    JOIN portfolio.snapshots s ON s.user_id = r.user_id AND s.account_id = r.counted_account_id
-        AND s.state = 'current'
-    WHERE NOT r.stale AND s.as_of <= %(aged)s
+    SELECT a.user_id FROM portfolio.snapshots s
+    JOIN portfolio.accounts a ON a.user_id = s.user_id AND a.account_id = s.account_id
+    JOIN portfolio.real_accounts r ON r.user_id = a.user_id AND r.real_account_id = a.real_account_id
+    WHERE s.state = 'current' AND s.as_of <= %(aged)s AND NOT r.stale
+        AND (r.counted_account_id = a.account_id OR EXISTS (
+            SELECT FROM json_array_elements(r.excluded) AS e(one)
+            WHERE e.one->>0 = a.account_id::text AND NOT starts_with(e.one->>1, 'unhealthy:')))
     UNION SELECT r.user_id FROM portfolio.real_accounts r WHERE r.due_at <= %(now)s) AS due
     ORDER BY user_id LIMIT %(users)s"""
 # Of each account everything before the newest snapshot that is old enough, but nothing that a quarantine is

@@ -107,9 +107,7 @@ class Work:
         changed = {
             user for user, book in self.books.items() if conclude.evidence_changed(self.before[user], book)
         }
-        compared = {
-            user: accounts for user in changed if (accounts := conclude.comparable(self.books[user]))
-        }
+        compared = {user: accounts for user in changed if (accounts := conclude.comparable(self.books[user]))}
         await self._load_rest(conn, list(compared))
         of = {account_id: user for user, accounts in compared.items() for account_id in sorted(accounts)}
         fingerprints = await load_fingerprints(conn, of)

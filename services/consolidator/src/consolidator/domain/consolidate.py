@@ -57,6 +57,8 @@ class Left(Record, frozen=True, kw_only=True):
     quantity: Decimal
     market_value: Decimal | None
     cost_basis: Decimal | None
+    instrument_id: str
+    """The description under which the duplicate knows the instrument."""
     counted_account_id: str
     rule: str
 
@@ -221,7 +223,7 @@ def _left_out(ranked: list[Counted], alias: dict[str, str]) -> dict[Slot, tuple[
                 slot = (alias.get(line.ref.key, line.ref.key), line.currency)
                 left.setdefault(slot, []).append(_left(one, duplicate, line))
     return {
-        slot: tuple(sorted(rows, key=lambda row: (row.account_id, row.quantity)))
+        slot: tuple(sorted(rows, key=lambda row: (row.account_id, row.quantity, row.instrument_id)))
         for slot, rows in left.items()
     }
 
@@ -234,6 +236,7 @@ def _left(one: Counted, duplicate: Duplicate, line: Line) -> Left:
         quantity=line.quantity,
         market_value=line.market_value,
         cost_basis=line.cost_basis,
+        instrument_id=line.ref.instrument_id,
         counted_account_id=one.account_id,
         rule=duplicate.rule,
     )

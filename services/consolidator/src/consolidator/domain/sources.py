@@ -41,13 +41,15 @@ class Source(Record, frozen=True, kw_only=True):
 class Choice(Record, frozen=True, kw_only=True):
     """The counted source, why it is counted, and why the others are not.
 
-    ``due_at`` is when a better source has recovered and takes over.
+    ``held_back_until`` is when a better source has recovered and takes over, ``due_at`` when the next of all
+    has recovered.
     """
 
     counted: Source | None
     reason: str
     stale: bool
     excluded: tuple[tuple[str, str], ...]
+    held_back_until: datetime | None = None
     due_at: datetime | None = None
 
 
@@ -95,7 +97,8 @@ def choose(sources: list[Source], policy: SourcePolicy) -> Choice:
         reason=reason,
         stale=not healthy,
         excluded=tuple((one.account_id, _rule(one, counted, policy)) for one in others),
-        due_at=_due_at(better),
+        held_back_until=_first_recovery(better),
+        due_at=_first_recovery(healthy),
     )
 
 
@@ -123,9 +126,9 @@ def _recovers_at(
     return since + policy.hysteresis
 
 
-def _due_at(better: list[Source]) -> datetime | None:
-    """When the first of the better sources that recover takes over."""
-    waiting = [one.recovers_at for one in better if one.problem is None and one.recovers_at is not None]
+def _first_recovery(sources: list[Source]) -> datetime | None:
+    """When the first of these that recover has recovered."""
+    waiting = [one.recovers_at for one in sources if one.problem is None and one.recovers_at is not None]
     return min(waiting, default=None)
 
 

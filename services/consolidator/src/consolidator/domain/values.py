@@ -159,6 +159,8 @@ class Account(Record, frozen=True, kw_only=True):
     listed_at: datetime | None = None
     listed: ProviderAccount | None = None
     listed_version: int = 0
+    spoken_version: int = 0
+    """The highest version of what was said of it and left no other trace: it still tells whose account it is."""
     real_account_id: str | None = None
 
 
@@ -208,8 +210,10 @@ class RealAccount(Record, frozen=True, kw_only=True):
     needs_decision: bool
     excluded: tuple[tuple[str, str], ...] = ()
     """The other sources, each with the rule that excluded it."""
-    due_at: datetime | None = None
+    held_back_until: datetime | None = None
     """When a better source that recovers takes over."""
+    due_at: datetime | None = None
+    """When the next of its sources has recovered: the choice is made again then."""
 
 
 class SourcePolicy(Record, frozen=True, kw_only=True):

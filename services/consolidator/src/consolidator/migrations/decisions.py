@@ -9,7 +9,8 @@ ALTERATIONS = (
     # What a late snapshot changes is told from `sightings`.
     """ALTER TABLE portfolio.snapshots DROP COLUMN base_version,
         ADD COLUMN snapshot_id uuid, ADD COLUMN trusted_since timestamptz""",
-    "ALTER TABLE portfolio.real_accounts ADD COLUMN due_at timestamptz",
+    "ALTER TABLE portfolio.real_accounts ADD COLUMN held_back_until timestamptz, ADD COLUMN due_at timestamptz",
+    "ALTER TABLE portfolio.accounts ADD COLUMN spoken_version bigint NOT NULL DEFAULT 0",
     "CREATE INDEX real_accounts_due ON portfolio.real_accounts (due_at) WHERE due_at IS NOT NULL",
 )
 TABLES = (

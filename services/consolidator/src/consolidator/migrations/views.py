@@ -193,7 +193,7 @@ VIEWS: dict[str, tuple[str, str]] = {
     "v_real_accounts": (
         "Real accounts and the source that is counted for each.",
         """SELECT user_id, real_account_id, institution, members, counted_account_id, reason,
-            stale, needs_decision, excluded, due_at AS held_back_until, changed_at
+            stale, needs_decision, excluded, held_back_until, changed_at
         FROM portfolio.real_accounts""",
     ),
     "v_identity_evidence": (

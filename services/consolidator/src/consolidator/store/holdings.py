@@ -96,7 +96,11 @@ class HoldingChanges:
         """Compare what an account held with what it holds now."""
         new = after.current
         old = before.current
-        if new is None or new.lines is None or (old is not None and old.content_hash == new.content_hash):
+        if new is None:
+            # The only snapshot there was has been rejected.
+            self.gone += [(user_id, account_id, *_slot(line)) for line in (old and old.lines) or ()]
+            return
+        if new.lines is None or (old is not None and old.content_hash == new.content_hash):
             return
         known = {_slot(line): line for line in (old.lines or ())} if old else {}
         if not known:

@@ -40,7 +40,7 @@ CONNECTIONS = """SELECT user_id, connection_id::text, provider, institution, ins
     linked_version, accounts_version
     FROM portfolio.connections WHERE user_id = ANY (%s)"""
 ACCOUNTS = """SELECT user_id, account_id::text, connection_id::text, provider, institution,
-    real_account_id::text, listed_version, listed_at, external_id, name, official_name, type, raw_type,
+    real_account_id::text, listed_version, spoken_version, listed_at, external_id, name, official_name, type, raw_type,
     currency, mask, status, is_paper, stable_id, trim_scale(total_amount), total_currency, trading, realtime,
     holdings_as_of, holds_securities
     FROM portfolio.accounts WHERE user_id = ANY (%s)"""
@@ -50,7 +50,7 @@ SNAPSHOTS = """SELECT user_id, account_id::text, state, version, content_hash, a
 SHEETS = """SELECT user_id, account_id::text, version, content_hash, as_of, synced_at
     FROM portfolio.balance_snapshots WHERE user_id = ANY (%s)"""
 REAL_ACCOUNTS = """SELECT user_id, real_account_id::text, institution, members::text, counted_account_id::text,
-    reason, stale, needs_decision, excluded::text, due_at
+    reason, stale, needs_decision, excluded::text, held_back_until, due_at
     FROM portfolio.real_accounts WHERE user_id = ANY (%s)"""
 EVIDENCE = """SELECT user_id, account_id::text, other_account_id::text, verdict, rule, score, reasons::text
     FROM portfolio.identity_evidence WHERE user_id = ANY (%s)"""
@@ -127,7 +127,8 @@ def _connection(books: Books, row: Any) -> None:
 
 
 def _account(books: Books, row: Any) -> None:
-    user, account_id, connection_id, provider, institution, real_account_id, version, listed_at, *rest = row
+    user, account_id, connection_id, provider, institution, real_account_id, *rest = row
+    version, spoken_version, listed_at, *listed = rest
     books[user].accounts[account_id] = Account(
         account_id=account_id,
         connection_id=connection_id,
@@ -135,8 +136,9 @@ def _account(books: Books, row: Any) -> None:
         institution=institution,
         real_account_id=real_account_id,
         listed_version=version,
+        spoken_version=spoken_version,
         listed_at=listed_at,
-        listed=_listed(account_id, rest),
+        listed=_listed(account_id, listed),
     )
 
 
@@ -196,7 +198,9 @@ def _sheet(books: Books, row: Any) -> None:
 
 
 def _real_account(books: Books, row: Any) -> None:
-    user, real_account_id, institution, members, counted, reason, stale, needs_decision, excluded, due = row
+    user, real_account_id, institution, members, counted, reason, stale, needs_decision, excluded, *times = (
+        row
+    )
     book = books[user]
     book.real_accounts[real_account_id] = RealAccount(
         real_account_id=real_account_id,
@@ -207,7 +211,8 @@ def _real_account(books: Books, row: Any) -> None:
         stale=stale,
         needs_decision=needs_decision,
         excluded=tuple((one, rule) for one, rule in msgspec.json.decode(excluded)),
-        due_at=due,
+        held_back_until=times[0],
+        due_at=times[1],
     )
     if needs_decision:
         book.grey |= {real_account_id}

@@ -73,6 +73,7 @@ def account_row(user_id: str, one: Account) -> Row:
         str(one.listed_version),
         time(one.listed_at),
         truth(one.real_account_id is None),
+        str(one.spoken_version),
     )
 
 
@@ -217,6 +218,7 @@ def real_account_row(user_id: str, one: RealAccount) -> Row:
         truth(one.stale),
         truth(one.needs_decision),
         json_text(one.excluded),
+        time(one.held_back_until),
         time(one.due_at),
     )
 

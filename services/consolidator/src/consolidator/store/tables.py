@@ -50,6 +50,7 @@ ACCOUNTS = Table(
         ("listed_version", "bigint"),
         ("listed_at", "timestamptz"),
         ("gone", "boolean"),
+        ("spoken_version", "bigint"),
     ),
     stamp="updated_at",
 )
@@ -156,6 +157,7 @@ REAL_ACCOUNTS = Table(
         ("stale", "boolean"),
         ("needs_decision", "boolean"),
         ("excluded", "json"),
+        ("held_back_until", "timestamptz"),
         ("due_at", "timestamptz"),
     ),
     stamp="changed_at",
