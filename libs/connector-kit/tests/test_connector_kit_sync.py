@@ -56,7 +56,7 @@ async def test_a_run_publishes_everything_under_one_version(engine, bus, linked)
     assert (end.accounts, end.holdings, end.provider_calls) == (1, 2, 3)
     for kind in (AccountsSnapshot, BalancesSnapshot, HoldingsSnapshot, SyncFinished):
         assert len(bus.of(kind)) == 1
-    assert {event.clocks.version for event in bus.sent[:-1]} == {2}
+    assert {event.clocks.version for event in bus.sent[:-1]} == {end.version}
     assert isinstance(bus.sent[-1], SyncFinished)
     (holdings,) = bus.of(HoldingsSnapshot)
     assert holdings.complete
@@ -92,7 +92,7 @@ async def test_a_live_lease_is_renewed(engine, linked, admin):
     assert admin.execute(query).fetchone()[0] > before
 
 
-async def test_a_failed_account_leaves_the_others_right_and_is_not_published(engine, adapter, bus, begun):
+async def test_a_failed_account_leaves_the_others_right_and_replaces_nothing(engine, adapter, bus, begun):
     accounts = {name: {"AAPL": Decimal(1)} for name in ("a1", "a2", "a3")}
     await begun("s1", "u1", FakeConnection("item-1", "t", accounts=accounts))
     (connection,) = (await finish(engine, "s1", user_id="u1")).fresh
@@ -100,7 +100,7 @@ async def test_a_failed_account_leaves_the_others_right_and_is_not_published(eng
     end = await sync(engine, connection, trigger="user")
     assert end.status is SyncStatus.PARTIAL
     assert end.error_code == "PROVIDER_UNAVAILABLE"
-    assert len(bus.of(HoldingsSnapshot)) == 2
+    assert [one.complete for one in bus.of(HoldingsSnapshot)] == [True, True, False]
 
 
 async def test_a_read_that_fails_once_is_read_again_without_repeating_the_others(engine, adapter, bus, begun):
@@ -147,7 +147,7 @@ async def test_an_error_that_needs_repair_breaks_the_connection_and_a_repair_men
     assert (broken.status, broken.provider_code) == (ConnectionStatus.BROKEN, "LOGIN")
     assert active.status is ConnectionStatus.ACTIVE
     assert broken.version < active.version
-    assert len(bus.of(HoldingsSnapshot)) == 1
+    assert [one.complete for one in bus.of(HoldingsSnapshot)] == [False, True]
 
 
 async def test_a_connection_that_is_gone_is_revoked_and_rests(engine, adapter, bus, linked, admin):
@@ -321,3 +321,27 @@ async def test_a_session_whose_webhook_was_lost_is_found_when_it_ran_out(engine,
     await sweep(engine)
     assert len(bus.of(HoldingsSnapshot)) == 1
     assert (await finish(engine, "s1", user_id="u1")).progress.status is LinkStatus.COMPLETED
+
+
+async def test_an_account_that_was_listed_and_not_read_is_told_of_and_replaces_nothing(
+    engine, adapter, bus, linked
+):
+    adapter.connections["item-1"].accounts["acc-2"] = {"MSFT": Decimal(3)}
+    refused = RefusedError("gone for good", code=ErrorCode.PROVIDER_REFUSED, provider="fake")
+    adapter.failures["holdings:acc-1"].append(refused)
+    end = await sync(engine, linked, trigger="link")
+    assert end.status is SyncStatus.PARTIAL
+    by_completeness = {one.complete: one for one in bus.of(HoldingsSnapshot)}
+    assert [row.instrument.key for row in by_completeness[True].holdings] == ["MSFT"]
+    told = by_completeness[False]
+    assert (told.holdings, told.clocks.version) == ([], end.version)
+    assert told.gap is not None
+    assert ErrorCode.PROVIDER_REFUSED in told.gap
+    assert len(bus.of(BalancesSnapshot)) == 1
+
+
+async def test_nothing_is_told_of_accounts_that_could_not_even_be_listed(engine, adapter, bus, linked):
+    adapter.failures["accounts"] += [down(60.0)]
+    end = await sync(engine, linked, trigger="link")
+    assert end.status is SyncStatus.FAILED
+    assert bus.of(HoldingsSnapshot) == []

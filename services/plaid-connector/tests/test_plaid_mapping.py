@@ -87,7 +87,7 @@ def test_the_reference_example_becomes_exactly_these_holdings() -> None:
         "ACMEX": (Decimal(150), Decimal(37560), Decimal(22500)),
         "ACMEX270115C00260000": (Decimal(2), Decimal(620), Decimal(500)),
         "CRYPTO:BTC": (Decimal("0.05"), Decimal(3000), None),
-        "plaid:sec-bill": (Decimal(35), Decimal("3461.5"), Decimal(3430)),
+        "plaid:sec-bill": (Decimal(3500), Decimal("3461.5"), Decimal(3430)),
         "SHRTX": (Decimal("-9.1625"), Decimal("-366.5"), None),
     }
     cash = [one.quantity for one in brokerage.holdings if one.instrument.key == "CUR:USD"]

@@ -188,17 +188,81 @@ def read(positions: list[dict[str, Any]], balances: list[dict[str, Any]], **memb
 
 
 def test_cash_that_is_unknown_is_a_gap():
-    found = read([], [{"currency": {"code": "USD"}, "cash": None}], sync_status={"positions": "2026-11-20"})
+    found = read(
+        [],
+        [{"currency": {"code": "USD"}, "cash": None}],
+        sync_status={"positions": "2026-11-20"},
+        net_value=None,
+    )
     assert (found.complete, found.gap, found.holdings) == (False, mapping.GAP_CASH, [])
 
 
 def test_an_account_that_was_read_and_is_empty_is_complete():
     found = read(
-        [], [{"currency": {"code": "USD"}, "cash": 0.10}], sync_status={"positions": "2026-11-20T00:00:00Z"}
+        [],
+        [{"currency": {"code": "USD"}, "cash": 0.10}],
+        sync_status={"positions": "2026-11-20T00:00:00Z"},
+        net_value={"amount": 0.10, "currency": "USD"},
     )
     assert found.complete
     assert [(h.instrument.key, h.quantity) for h in found.holdings] == [("CUR:USD", D("0.1"))]
     assert found.account.holdings_as_of == datetime(2026, 11, 20, 21, 5, tzinfo=UTC)
+
+
+READ = {"positions": "2026-11-20T00:00:00Z", "balances": "2026-11-20T00:00:00Z"}
+CASH = {"currency": {"code": "USD"}, "cash": 100}
+STOCK = {
+    "instrument": {"kind": "stock", "id": "i", "symbol": "ACMX", "raw_symbol": "ACMX", "currency": "USD"},
+    "units": "10",
+    "price": "90",
+    "cost_basis": None,
+    "currency": "USD",
+}
+
+
+@pytest.mark.parametrize(
+    ("total", "complete"),
+    [("1000", False), ("102", False), ("101", True), ("0", False), (None, True)],
+)
+def test_an_empty_list_counts_unless_the_total_says_that_there_is_more(total, complete):
+    worth = None if total is None else {"amount": D(total), "currency": "USD"}
+    found = read([], [CASH], sync_status=READ, net_value=worth)
+    assert (found.complete, found.gap) == (complete, None if complete else mapping.GAP_NOTHING)
+
+
+@pytest.mark.parametrize(("total", "complete"), [("1000", True), ("1900", False), (None, False)])
+def test_a_list_of_an_account_that_was_never_read_counts_only_where_it_reaches_the_total(total, complete):
+    worth = None if total is None else {"amount": D(total), "currency": "USD"}
+    found = read([STOCK], [CASH], sync_status={"positions": None, "balances": None}, net_value=worth)
+    assert (found.complete, found.gap) == (complete, None if complete else mapping.GAP_FIRST_FETCH)
+    assert (found.account.holdings_as_of is not None) == complete
+
+
+@pytest.mark.parametrize(
+    ("kind", "total", "balances", "cash"),
+    [
+        ("deposit", 5000, [{"currency": {"code": "USD"}, "cash": 4850}], {"CUR:USD": D(5000)}),
+        (
+            "deposit",
+            5000,
+            [{"currency": {"code": "USD"}, "cash": 4000}, {"currency": {"code": "CAD"}, "cash": 7}],
+            {"CUR:USD": D(4000), "CUR:CAD": D(7)},
+        ),
+        ("line_of_credit", -842.17, [], {"CUR:USD": D("-842.17")}),
+        (
+            "line_of_credit",
+            -842.17,
+            [{"currency": {"code": "USD"}, "cash": 4157.83}],
+            {"CUR:USD": D("-842.17")},
+        ),
+    ],
+)
+def test_an_account_of_cash_alone_is_worth_what_its_total_says(kind, total, balances, cash):
+    found = account(kind=kind, net_value={"amount": total, "currency": "USD"}, sync_status=READ)
+    rows = msgspec.json.decode(msgspec.json.encode(balances), type=list[wire.Balance])
+    result = mapping.account_read(found, None, rows)
+    assert result.complete
+    assert {h.instrument.key: h.market_value for h in result.holdings} == cash
 
 
 def test_a_deposit_account_without_balances_is_worth_its_total():

@@ -7,6 +7,8 @@ case that needs it is skipped and says why.
     class TestPlaidConformance(ConnectorConformance):
         @pytest.fixture
         async def ground(self, sandbox): ...
+
+What numbers must become is proved by a second suite, ``connector_kit.golden.suite``, against golden files.
 """
 # ruff: noqa: S101  a suite of tests states what must hold by assert
 

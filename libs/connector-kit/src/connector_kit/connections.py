@@ -1,12 +1,16 @@
 """The table ``sync.sync_state``: one row per connection, its lease, its fence and its next run.
 
 All times of leases and schedules are the database's: replicas whose clocks disagree still agree on them.
+
+Fences come from one sequence for all connections, so that versions order also what two connections say of one
+account. A number is drawn only in the statement that holds the row, which keeps each connection's fence rising: a
+statement that had to wait for the row is evaluated anew by PostgreSQL, and draws again.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from psycopg.rows import class_row, scalar_row
+from psycopg.rows import class_row, dict_row, scalar_row
 
 from connector_kit.policy import Next
 from contracts.linking import LinkedConnection
@@ -68,7 +72,7 @@ _COLUMNS = """
       WHERE u.provider = s.provider AND u.user_id = s.user_id), false) AS user_has_secret
 """
 _TAKE = """
-    fence = s.fence + 1, lease_holder = %(holder)s, started_at = clock_timestamp(),
+    fence = nextval('sync.versions'), lease_holder = %(holder)s, started_at = clock_timestamp(),
     lease_until = clock_timestamp() + %(lease)s, next_sync_at = clock_timestamp() + %(lease)s
 """
 _FREE = "(s.lease_until IS NULL OR s.lease_until < clock_timestamp())"
@@ -228,7 +232,8 @@ class NewConnection:
 async def record(database: Database, new: NewConnection) -> Linked:
     """Record a connection that a link session brought; one that is known is active again.
 
-    A known one gets two new versions, for two events; whoever was reading it lost its lease.
+    A known one gets two new versions, its fence and the number before it, for two events; whoever was reading it
+    lost its lease.
     """
     values = {
         "id": new.connection_id,
@@ -241,11 +246,12 @@ async def record(database: Database, new: NewConnection) -> Linked:
         "secret_name": new.secret_name,
         "frequency": new.frequency_seconds,
     }
-    async with database.transaction(rows=class_row(Connection)) as conn:
+    async with database.transaction(rows=dict_row) as conn:
         row = await (await conn.execute(_RECORD, values)).fetchone()
     if row is None:
         raise RuntimeError("an insert returned nothing")
-    return Linked(row, created=row.fence == 1)
+    created = bool(row.pop("created"))
+    return Linked(Connection(**row), created=created)
 
 
 _RECORD = f"""
@@ -253,15 +259,15 @@ INSERT INTO sync.sync_state AS s (
     connection_id, provider, user_id, external_id, institution, institution_name, connection_type, status,
     secret_name, fence, frequency_seconds, next_sync_at)
 VALUES (%(id)s, %(provider)s, %(user_id)s, %(external_id)s, %(institution)s, %(institution_name)s,
-    %(connection_type)s, 'active', %(secret_name)s, 1, %(frequency)s, clock_timestamp() + interval '1 minute')
+    %(connection_type)s, 'active', %(secret_name)s, nextval('sync.versions'), %(frequency)s, clock_timestamp() + interval '1 minute')
 ON CONFLICT (connection_id) DO UPDATE
-   SET status = 'active', fence = s.fence + 2, failures = 0, paused_reason = NULL, unlinked_at = NULL,
+   SET status = 'active', fence = nextval('sync.versions'), failures = 0, paused_reason = NULL, unlinked_at = NULL,
        connection_type = EXCLUDED.connection_type,
        institution_name = COALESCE(EXCLUDED.institution_name, s.institution_name),
        secret_name = COALESCE(EXCLUDED.secret_name, s.secret_name),
        lease_holder = NULL, lease_until = NULL, started_at = NULL,
        next_sync_at = clock_timestamp() + interval '1 minute'
-RETURNING {_COLUMNS}
+RETURNING {_COLUMNS}, s.xmax = 0 AS created
 """  # noqa: S608 - built from constants of this module
 
 
@@ -297,7 +303,7 @@ async def retire(database: Database, connection_id: str) -> int | None:
     async with database.transaction(rows=scalar_row) as conn:
         cursor = await conn.execute(
             """UPDATE sync.sync_state
-                  SET fence = fence + 1, lease_holder = NULL, lease_until = NULL, next_sync_at = NULL,
+                  SET fence = nextval('sync.versions'), lease_holder = NULL, lease_until = NULL, next_sync_at = NULL,
                       auto_sync = false
                 WHERE connection_id = %s AND status <> 'removed' RETURNING fence""",
             (connection_id,),

@@ -95,6 +95,24 @@ def account_snapshots(
     return balances, snapshot
 
 
+def unread_snapshot(
+    origin: Origin, state: ConnectionState, account: ProviderAccount, why: str
+) -> HoldingsSnapshot:
+    """An account the provider listed and then did not answer for: it replaces nothing, and says so."""
+    return HoldingsSnapshot(
+        user_id=origin.user_id,
+        provider=origin.provider,
+        connection_id=origin.connection_id,
+        institution=origin.institution,
+        clocks=_clocks(origin, account.holdings_as_of or state.data_as_of),
+        complete=False,
+        gap=f"the provider did not answer for this account: {why}",
+        account_id=account.account_id,
+        holdings=[],
+        content_hash=content_hash([]),
+    )
+
+
 def merged(holdings: Iterable[Holding]) -> list[Holding]:
     """One row per instrument key and currency: rows that an adapter gave twice are summed.
 

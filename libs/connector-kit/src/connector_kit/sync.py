@@ -22,7 +22,7 @@ from connector_kit.outcome import Outcome, finished, following, status_change, s
 from connector_kit.policy import Next
 from connector_kit.publish import publish
 from connector_kit.reading import read, read_holdings
-from connector_kit.snapshots import Origin, account_snapshots, accounts_snapshot
+from connector_kit.snapshots import Origin, account_snapshots, accounts_snapshot, unread_snapshot
 from contracts.accounts import ProviderAccount
 from contracts.connectors import AccountRead
 from contracts.errors import ErrorCode, GoneError, ProviderError, TransientError
@@ -104,12 +104,14 @@ class _Run:
         )
         self._outcome = Outcome()
         self._sending: list[asyncio.Task[None]] = []
+        self._missing: dict[str, ProviderAccount] = {}
 
     async def go(self) -> SyncFinished:
         """Read everything, publish it, say how it ended, record it."""
         with calls.counting() as counter:
             try:
                 await self._read_in_time()
+                self._tell_of_missing()
             finally:
                 await self._sent()
         outcome, engine = self._outcome, self._engine
@@ -180,6 +182,7 @@ class _Run:
             return
         accounts = await read(engine, lambda: engine.adapter.accounts(access, state))
         outcome.accounts = len(accounts)
+        self._missing = {account.account_id: account for account in accounts}
         self._send(accounts_snapshot(self._origin, state, accounts))
         await self._read_accounts(access, state, accounts)
 
@@ -202,10 +205,20 @@ class _Run:
         except ProviderError as error:
             self._outcome.error = error
             return
+        self._missing.pop(one.account.account_id, None)
         self._outcome.accounts_read += 1
         self._outcome.holdings += len(holdings.holdings)
         self._outcome.incomplete += 0 if holdings.complete else 1
         self._send(balances, holdings)
+
+    def _tell_of_missing(self) -> None:
+        """Say of every account that was listed and could not be read that what is known of it may be old."""
+        outcome = self._outcome
+        failure = outcome.error or outcome.problem
+        if failure is None or outcome.state is None:
+            return
+        for account in self._missing.values():
+            self._send(unread_snapshot(self._origin, outcome.state, account, failure.code))
 
     def _send(self, *events: Event) -> None:
         """Publish in the background: the next account is read meanwhile."""

@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator
 
+import msgspec
+
 from contracts.accounts import ProviderAccount
 from contracts.connectors import AccountRead
 from contracts.errors import ErrorCode, GoneError, ProviderError, RefusedError
@@ -20,9 +22,9 @@ from contracts.signals import Signal, WebhookDelivery
 from contracts.statuses import ConnectionStatus, LinkStatus
 from plaid_connector import links, mapping, webhook
 from plaid_connector.client import PlaidClient
-from plaid_connector.errors import PROVIDER, meaning, protocol_error
+from plaid_connector.errors import PROVIDER, meaning, normalize_plaid_error, protocol_error
 from plaid_connector.settings import PlaidSettings
-from plaid_connector.wire import ItemAnswer
+from plaid_connector.wire import Item, ItemAnswer
 
 _NO_HOLDINGS = {"PRODUCTS_NOT_SUPPORTED", "PRODUCT_NOT_SUPPORTED", "NO_INVESTMENT_ACCOUNTS"}
 
@@ -106,6 +108,7 @@ class PlaidAdapter:
     async def accounts(self, connection: ConnectionAccess, state: ConnectionState) -> list[ProviderAccount]:
         """Every account of the Item; free at Plaid."""
         answer = await self._client.accounts(_token(connection))
+        _check(answer.item, answer.request_id)
         return [mapping.account(connection.user_id, raw, state.data_as_of) for raw in answer.accounts]
 
     async def holdings(
@@ -119,14 +122,18 @@ class PlaidAdapter:
         answer = None
         if any(account.holds_securities for account in accounts):
             try:
-                answer = await self._client.holdings(token)
+                given = await self._client.holdings(token)
+                _check(given.item, given.request_id)
+                answer = given
             except ProviderError as error:
                 if error.provider_code not in _NO_HOLDINGS:
                     raise
         raws = {raw.account_id: raw for raw in answer.accounts} if answer else {}
-        if any(account.external_id not in raws for account in accounts):
+        # Holdings come with every account there is: one that holds securities and is not there was cut off.
+        wanted = {one.external_id for one in accounts if answer is None or not one.holds_securities}
+        if wanted - raws.keys():
             listed = await self._client.accounts(token)
-            raws = {raw.account_id: raw for raw in listed.accounts} | raws
+            raws = {raw.account_id: raw for raw in listed.accounts if raw.account_id in wanted} | raws
         try:
             reads = mapping.reads(accounts, list(raws.values()), answer)
         except ValueError as error:
@@ -154,6 +161,16 @@ def _last_update(answer: ItemAnswer) -> str | None:
         if product and product.last_successful_update:
             return product.last_successful_update
     return None
+
+
+def _check(item: Item, request_id: str) -> None:
+    """Refuse data that came beside an error of the Item: they are of its last good days, and may be any part of them.
+
+    Raises:
+        ProviderError: what the Item's error means.
+    """
+    if item.error is not None:
+        raise normalize_plaid_error(msgspec.structs.replace(item.error, request_id=request_id), 400)
 
 
 def _token(connection: ConnectionAccess) -> str:

@@ -18,6 +18,7 @@ from contracts.instruments import (
     security_key,
     ticker,
 )
+from plaid_connector.units import currency
 from plaid_connector.wire import OptionContract, Security
 
 PROVIDER = "plaid"
@@ -25,6 +26,10 @@ REMEMBERED = 16_384
 """Securities kept read; the one used longest ago makes room."""
 SHARES_PER_CONTRACT = Decimal(100)
 """Plaid counts options in shares and does not say the multiplier; listed contracts stand for 100."""
+SHARES_PER_MINI = Decimal(10)
+"""Mini options stand for 10; a 7 at the end of the root is the sign that exchanges give them."""
+OCC_TAIL = 15
+"""Expiry, right and strike at the end of every OCC symbol."""
 
 _DECODER = msgspec.json.Decoder(Security)
 _KINDS = {
@@ -56,11 +61,15 @@ _SUFFIX = {
 
 
 class Known(NamedTuple):
-    """A security that was read: ``cash_currency`` says that it is cash itself."""
+    """A security that was read: ``cash_currency`` says that it is cash itself.
+
+    ``face_value`` is what one bond repays, where Plaid says it.
+    """
 
     security_id: str
     cash_currency: str | None
     instrument: Instrument
+    face_value: Decimal | None
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -72,8 +81,14 @@ def known(raw: bytes) -> Known:
         ValueError: its terms cannot be read.
     """
     security = _DECODER.decode(raw)
-    currency = cash_currency(security)
-    return Known(security.security_id, currency, cash(currency) if currency else instrument(security))
+    code = cash_currency(security)
+    terms = security.fixed_income
+    return Known(
+        security.security_id,
+        code,
+        cash(code) if code else instrument(security),
+        terms.face_value if terms else None,
+    )
 
 
 def cash_currency(security: Security) -> str | None:
@@ -94,34 +109,36 @@ def cash_currency(security: Security) -> str | None:
 def instrument(security: Security) -> Instrument:
     """The neutral instrument of any security but cash."""
     kind = _kind(security)
-    option = security.option_contract if kind is InstrumentKind.OPTION else None
+    option = _contract(security) if kind is InstrumentKind.OPTION else None
+    key = _key(security, kind)
+    given = security.iso_currency_code or security.unofficial_currency_code
     return Instrument(
-        key=_key(security, kind),
+        key=key,
         kind=kind,
         symbol=security.ticker_symbol,
         name=security.name,
-        currency=security.iso_currency_code or security.unofficial_currency_code,
+        currency=currency(security.iso_currency_code, security.unofficial_currency_code).code
+        if given
+        else None,
         mic=None if kind is InstrumentKind.CRYPTO else security.market_identifier_code,
         figi=security.figi,
         isin=security.isin,
         cusip=security.cusip,
         provider_security_id=security.security_id,
-        multiplier=SHARES_PER_CONTRACT if option else Decimal(1),
+        multiplier=_shares(key) if option else Decimal(1),
         option=_terms(option) if option else None,
         maturity=_day(security.fixed_income.maturity_date) if security.fixed_income else None,
     )
 
 
-def cash(currency: str) -> Instrument:
+def cash(code: str) -> Instrument:
     """The instrument of cash in a currency."""
-    return Instrument(
-        key=cash_key(currency), kind=InstrumentKind.CASH, symbol=currency, name=currency, currency=currency
-    )
+    return Instrument(key=cash_key(code), kind=InstrumentKind.CASH, symbol=code, name=code, currency=code)
 
 
 def _kind(security: Security) -> InstrumentKind:
     if security.type == "derivative":
-        return InstrumentKind.OPTION if security.option_contract else InstrumentKind.OTHER
+        return InstrumentKind.OPTION if _contract(security) else InstrumentKind.OTHER
     if security.type == "cash" or (security.type == "mutual fund" and security.is_cash_equivalent):
         return InstrumentKind.MONEY_MARKET
     if security.type == "equity" and (security.subtype or "").startswith("depositary receipt"):
@@ -132,8 +149,8 @@ def _kind(security: Security) -> InstrumentKind:
 def _key(security: Security, kind: InstrumentKind) -> str:
     if kind is InstrumentKind.CRYPTO and security.ticker_symbol:
         return crypto_key(security.ticker_symbol)
-    if kind is InstrumentKind.OPTION and security.option_contract:
-        return occ_symbol(security.ticker_symbol or "") or _occ(security.option_contract)
+    if kind is InstrumentKind.OPTION and (option := _contract(security)):
+        return occ_symbol(security.ticker_symbol or "") or _occ(option)
     return security_key(
         symbol=_listed_ticker(security),
         figi=security.figi,
@@ -158,6 +175,28 @@ def _listed_ticker(security: Security) -> str | None:
         return None
     suffix = _SUFFIX.get(security.market_identifier_code or "", "")
     return symbol if symbol.endswith(suffix) else symbol + suffix
+
+
+def _contract(security: Security) -> OptionContract | None:
+    """The terms of an option: as given, else as its OCC symbol spells them."""
+    symbol = occ_symbol(security.ticker_symbol or "")
+    if security.option_contract or symbol is None:
+        return security.option_contract
+    day, right, strike = symbol[-OCC_TAIL:-9], symbol[-9], symbol[-8:]
+    try:
+        expires = date(2000 + int(day[:2]), int(day[2:4]), int(day[4:]))
+    except ValueError:
+        return None
+    return OptionContract(
+        contract_type="call" if right == "C" else "put",
+        expiration_date=expires.isoformat(),
+        strike_price=Decimal(strike) / 1000,
+        underlying_security_ticker=symbol[:-OCC_TAIL],
+    )
+
+
+def _shares(key: str) -> Decimal:
+    return SHARES_PER_MINI if key[:-OCC_TAIL].endswith("7") else SHARES_PER_CONTRACT
 
 
 def _terms(option: OptionContract) -> OptionTerms:

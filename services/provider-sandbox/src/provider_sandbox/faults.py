@@ -23,7 +23,8 @@ BEFORE: frozenset[str] = frozenset({"status", "drop", "html"})
 class Fault:
     """One fault. `times` None means for ever; `member` names the list meant, None means every top-level list.
 
-    `after` lets the request take effect before its answer is lost: an outcome the client cannot know. The faults
+    `connection` is the id of the one connection meant, None means all; requests that are about no single connection
+    (listing all of a user's) never meet such a fault. `after` lets the request take effect before its answer is lost: an outcome the client cannot know. The faults
     that change the real answer always run after it.
     """
 
@@ -37,9 +38,10 @@ class Fault:
     seconds: float = 5.0
     member: str | None = None
     after: bool = False
+    connection: str | None = None
 
     def hits(self, provider: str, endpoint: str) -> bool:
-        """Whether a call of `METHOD /template` at a provider meets this fault."""
+        """Whether a call of `METHOD /template` at a provider meets this fault, if the connection is the one meant."""
         return _matches(self.provider, self.endpoint, provider, endpoint)
 
 
@@ -75,16 +77,27 @@ class Faults:
         if seconds > 0:
             self._latency.append(Latency(provider, endpoint, seconds))
 
-    def take(self, provider: str, endpoint: str) -> Fault | None:
+    def asks_for_connection(self, provider: str, endpoint: str) -> bool:
+        """Whether it matters for a call which connection it is about."""
+        return any(fault.connection and fault.hits(provider, endpoint) for fault in self._faults)
+
+    def take(self, provider: str, endpoint: str, connection: str | None = None) -> Fault | None:
         """Return the first matching fault and use it up once."""
         for fault in self._faults:
-            if fault.hits(provider, endpoint):
+            if fault.connection in {None, connection} and fault.hits(provider, endpoint):
                 if fault.times is not None:
                     fault.times -= 1
                     if fault.times <= 0:
                         self._faults.remove(fault)
                 return fault
         return None
+
+    def remove(self, connection: str) -> int:
+        """Remove the faults of one connection; returns how many there were."""
+        kept = [fault for fault in self._faults if fault.connection != connection]
+        removed = len(self._faults) - len(kept)
+        self._faults[:] = kept
+        return removed
 
     def latency(self, provider: str, endpoint: str) -> float:
         """Return the longest matching waiting time in seconds."""

@@ -16,7 +16,7 @@ What a face does:
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -68,6 +68,12 @@ class Face(Protocol):
 
     async def account_changed(self, account_key: str) -> int:
         """Announce changed holdings of a world account by webhook; returns how many connections show it."""
+
+    def connection_of(self, path: Mapping[str, str], body: bytes) -> str | None:
+        """The connection a request is about, by its path parameters or its body; None when it is about none or many."""
+
+    async def announce(self, connection_id: str) -> bool:
+        """Tell by webhook that a connection has news, whether it has or not; False when there is no such connection."""
 
 
 class SilentWebhooks:

@@ -34,11 +34,15 @@ def note(request: Request, **known: str | None) -> None:
 
 def endpoint_of(routes: Sequence[BaseRoute], scope: Scope) -> str:
     """Return `METHOD /path/{template}` of the route that will serve a request, or the bare path when none will."""
+    return _matched(routes, scope)[0]
+
+
+def _matched(routes: Sequence[BaseRoute], scope: Scope) -> tuple[str, dict[str, str]]:
     for route in routes:
-        match, _ = route.matches(scope)
+        match, child = route.matches(scope)
         if match is Match.FULL:
-            return f"{scope['method']} {getattr(route, 'path', scope['path'])}"
-    return f"{scope['method']} {scope['path']}"
+            return f"{scope['method']} {getattr(route, 'path', scope['path'])}", child.get("path_params", {})
+    return f"{scope['method']} {scope['path']}", {}
 
 
 class Traffic:
@@ -52,7 +56,7 @@ class Traffic:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        endpoint = endpoint_of(self._routes, scope)
+        endpoint, path = _matched(self._routes, scope)
         request_id = scope.get("sandbox.request_id")
         call = Call(self._provider, endpoint, self._state.clock(), request_id=request_id)
         scope["sandbox.call"] = call
@@ -60,7 +64,11 @@ class Traffic:
         delay = self._state.faults.latency(self._provider, endpoint)
         if delay:
             await asyncio.sleep(delay)
-        fault = self._state.faults.take(self._provider, endpoint)
+        connection = None
+        if self._state.faults.asks_for_connection(self._provider, endpoint):
+            body, receive = await _kept(receive)
+            connection = self._state.faces[self._provider].connection_of(path, body)
+        fault = self._state.faults.take(self._provider, endpoint, connection)
         if fault is None:
             await self._app(scope, receive, _noting_status(call, send))
             return
@@ -96,6 +104,25 @@ class Answer:
             self.status, self.headers = message["status"], list(message.get("headers", []))
         elif message["type"] == "http.response.body":
             self.body += message.get("body", b"")
+
+
+async def _kept(receive: Receive) -> tuple[bytes, Receive]:
+    """Read a request's whole body, and give it back to be received once more."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message["type"] == "http.request" and message.get("more_body", False)
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return body, again
 
 
 def _noting_status(call: Call, send: Send) -> Send:

@@ -256,6 +256,12 @@ class World:
         self.version += 1
         return login
 
+    def set_login(self, login: Login, accounts: Iterable[Account]) -> None:
+        """Give a user name at an institution exactly these accounts, made or replaced."""
+        self.accounts.update({account.key: account for account in accounts})
+        self.logins[login.username, login.institution] = login
+        self.version += 1
+
     def value(self, holding: Holding) -> Decimal | None:
         """Value of a holding in its security's settlement currency; None when nobody prices it."""
         security = self.securities[holding.security_key]

@@ -9,7 +9,9 @@ reconciles, or nothing can be compared, the documented one stands.
 
 *Bonds.* Units and price of a bond have no documented convention. As they are they may give the value, or the
 price is per 100 of face and the value is a hundredth. The reading that reconciles with the total is taken; a
-price up to two can only be per one of face. What stays undecided is flagged.
+price up to two can only be per one of face. A bond that stays undecided has no price, value or cost: it is held, and the
+account's check says that something in it is unpriced. Leaving the whole account out instead would freeze one in two
+currencies for good.
 
 A total can only be compared where everything is in its currency. Unpriced positions are left out of the
 comparison: what the broker cannot price it cannot have counted.
@@ -106,6 +108,15 @@ def settle_bonds(
         if as_is <= per_100:
             return positions, False
         return [_per_100(holding) if _doubtful(holding) else holding for holding in positions], False
+
+
+def unpriced(positions: Iterable[Holding]) -> list[Holding]:
+    """The positions, with every bond of undecided convention as one whose price, value and cost are unknown."""
+    unknown = {"price": None, "market_value": None, "cost_basis": None}
+    return [
+        msgspec.structs.replace(holding, **unknown) if _doubtful(holding) else holding
+        for holding in positions
+    ]
 
 
 def _doubtful(holding: Holding) -> bool:

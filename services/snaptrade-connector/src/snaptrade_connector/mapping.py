@@ -13,7 +13,14 @@ from contracts.linking import ConnectionAccess, ConnectionState, LinkedConnectio
 from contracts.money import Money, amount
 from contracts.statuses import ConnectionStatus
 from snaptrade_connector import wire
-from snaptrade_connector.conservation import adds_up, cash_holding, cash_holdings, settle_bonds, whole
+from snaptrade_connector.conservation import (
+    adds_up,
+    cash_holding,
+    cash_holdings,
+    settle_bonds,
+    unpriced,
+    whole,
+)
 from snaptrade_connector.positions import holdings
 from snaptrade_connector.units import NO_CURRENCY, currency_code, moment
 
@@ -24,8 +31,8 @@ REALTIME = "realtime"
 DISABLED = "disabled"
 GAP_FIRST_FETCH = "the provider has not read this account yet"
 GAP_HIDDEN = "the institution hides the holdings of this account"
+GAP_NOTHING = "the provider lists no position of an account that is worth more than its cash"
 GAP_CASH = "cash is unknown in a currency"
-GAP_BONDS = "the price convention of a bond is undecided"
 
 _TYPES: dict[str, AccountType] = {
     "investment": AccountType.BROKERAGE,
@@ -163,17 +170,15 @@ def account_read(
     page = positions or wire.Positions(results=[])
     rows = holdings(page.results, account.currency)
     held, undecided = settle_bonds(rows.holdings, balances, account.total)
-    cash = cash_holdings(balances, held, account.total) or _cash_only(account)
+    held = unpriced(held) if undecided else held
+    cash = _cash_only(account, balances) or cash_holdings(balances, held, account.total)
     gaps = set(rows.gaps)
-    never_read = not page.results and account.holdings_as_of is None
-    if never_read:
-        gaps.add(GAP_HIDDEN if account.total is not None else GAP_FIRST_FETCH)
-    if undecided:
-        gaps.add(GAP_BONDS)
+    if unread := _unread(account, page, [*held, *cash]):
+        gaps.add(unread)
     untold = bool(page.results) and not balances and not adds_up(held, account.total)
     if untold or any(balance.cash is None for balance in balances):
         gaps.add(GAP_CASH)
-    as_of = None if never_read else moment(page.data_freshness.as_of) or account.holdings_as_of
+    as_of = None if unread else moment(page.data_freshness.as_of) or account.holdings_as_of
     return AccountRead(
         account=msgspec.structs.replace(account, holdings_as_of=as_of),
         holdings=[*held, *cash],
@@ -183,11 +188,32 @@ def account_read(
     )
 
 
-def _cash_only(account: ProviderAccount) -> list[Holding]:
-    """The cash of a deposit or credit account without a balance row: its total is all there is."""
-    if account.holds_securities or account.total is None:
+def _unread(account: ProviderAccount, page: wire.Positions, found: Sequence[Holding]) -> str | None:
+    """Why a list cannot be all there is: it was never read to its end, or leaves out what the total counts.
+
+    A list of an account that SnapTrade does not say it has read counts only where it reaches the account's total:
+    while the first fetch runs it may be any part of it. An empty list counts unless the total says otherwise.
+    """
+    if account.holdings_as_of is None:
+        if page.results and account.total is not None and adds_up(found, account.total):
+            return None
+        return GAP_FIRST_FETCH if page.results or account.total is None else GAP_HIDDEN
+    if account.holds_securities and not page.results and not adds_up(found, account.total):
+        return GAP_NOTHING
+    return None
+
+
+def _cash_only(account: ProviderAccount, balances: Sequence[wire.Balance]) -> list[Holding]:
+    """The cash of a deposit, credit or loan account: its total, which is what is there or owed (negative).
+
+    Balances beside it may be what is available, or unused credit; only they know of a second currency.
+    """
+    total = account.total
+    if account.holds_securities or total is None:
         return []
-    return [cash_holding(account.total.currency, account.total.amount)]
+    if any(currency_code(balance.currency.code) != total.currency for balance in balances):
+        return []
+    return [cash_holding(total.currency, total.amount)]
 
 
 def _balances(balances: Sequence[wire.Balance], cash: Sequence[Holding]) -> list[Balance]:

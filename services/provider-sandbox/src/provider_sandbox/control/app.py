@@ -8,6 +8,8 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from provider_sandbox.control.logins import login_routes
+from provider_sandbox.control.named_faults import named_fault_routes
 from provider_sandbox.control.reading import BadRequestError, Body, UnknownError, found, read_fault
 from provider_sandbox.control.snaptrade import snaptrade_routes
 from provider_sandbox.plaid import control_router
@@ -186,7 +188,8 @@ def _answering(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
 def build_control_app(state: State) -> FastAPI:
     """Return the control API as an ASGI app, with the routes special to each face."""
     app = FastAPI(title="Provider sandbox control", openapi_url=None, docs_url=None, redoc_url=None)
-    for method, path, handler in [*_table(Control(state)), *snaptrade_routes(state)]:
+    special = (*named_fault_routes(state), *login_routes(state), *snaptrade_routes(state))
+    for method, path, handler in [*_table(Control(state)), *special]:
         app.add_route(path, _answering(handler), methods=[method])
     app.include_router(control_router(state))
     return app

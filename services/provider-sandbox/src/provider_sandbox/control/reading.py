@@ -84,14 +84,20 @@ class Body:
         return value
 
 
+def count(body: Body, name: str) -> int | None:
+    """How often something shall happen; None (null or absent) is for ever."""
+    times = body.values.get(name)
+    if times is not None and (isinstance(times, bool) or not isinstance(times, int) or times < 1):
+        raise BadRequestError(f"{name} must be a positive integer, or null for ever")
+    return times
+
+
 def read_fault(body: Body) -> Fault:
     """Read a fault; raises BadRequestError for an unknown kind."""
     kind = body.text("kind")
     if kind not in get_args(FaultKind):
         raise BadRequestError(f"kind must be one of {', '.join(get_args(FaultKind))}")
-    times = body.values.get("times")
-    if times is not None and (isinstance(times, bool) or not isinstance(times, int) or times < 1):
-        raise BadRequestError("times must be a positive integer, or null for ever")
+    times = count(body, "times")
     return Fault(
         provider=body.text("provider"),
         endpoint=body.text("endpoint", "*"),
@@ -103,4 +109,5 @@ def read_fault(body: Body) -> Fault:
         seconds=body.number("seconds", 5.0),
         member=body.values.get("member"),
         after=body.flag("after", default=False),
+        connection=body.values.get("connection"),
     )

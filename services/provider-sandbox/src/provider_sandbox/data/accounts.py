@@ -3,7 +3,8 @@
 `demo` can sign in everywhere. At Schwab, Fidelity and Chase it owns the demo portfolio (fully priced, USD only, every
 total exact); elsewhere it shares the account of the person whose awkward data lives there:
 `margo` (Interactive Brokers), `ravi` (E*TRADE), `vera` (Vanguard), `bob` (Bank of America), `emma` (Evergreen).
-`every-kind` (SnapTrade's sandbox) holds each kind of instrument there is;
+`carol` (Schwab) has one account each with a sweep fund, with a margin loan, shorts and options, and with a money-market
+fund of her own; `every-kind` (SnapTrade's sandbox) holds each kind of instrument there is;
 `twins` has two Fidelity accounts with the same last four digits; `nobody` has a login without accounts.
 """
 
@@ -66,7 +67,6 @@ def _checking(key: str, institution: str, name: str, number: str, *, current: st
 
 
 _AAPL_CALL, _TSLA_PUT = "AAPL280121C00250000", "TSLA280121P00350000"
-
 _DEMO = (
     _brokerage(
         "schwab-demo",
@@ -218,6 +218,43 @@ _BOB = (
     ),
 )
 
+_CAROL = (
+    _brokerage(
+        "schwab-carol-sweep",
+        "charles-schwab",
+        "Sweep",
+        "70110041",
+        cash=_cash(USD="812.34"),
+        holdings=(_held("VTI", "12.4", "241.18"), _held("SWVXX", "4310.27", "1", sweep=True)),
+    ),
+    replace(
+        _brokerage(
+            "schwab-carol-margin",
+            "charles-schwab",
+            "Margin",
+            "70110042",
+            cash=_cash(USD="-4200.50"),
+            holdings=(
+                _held("AAPL", "300", "131.02"),
+                _held("GME", "-75", "26.05"),
+                _held(_AAPL_CALL, "2", "48.75"),
+                _held(_TSLA_PUT, "-3", "70.20"),
+            ),
+        ),
+        margin=True,
+        snaptrade_raw_type="Margin",
+    ),
+    _brokerage(
+        "schwab-carol-funds",
+        "charles-schwab",
+        "Money Market",
+        "70110043",
+        cash=_cash(USD="150"),
+        # Bought by its owner, not a sweep: the broker does not count it as cash.
+        holdings=(_held("FXAIX", "10.25", "168.90"), _held("VMFXX", "2000", "1")),
+    ),
+)
+
 _EMMA = Account(
     key="evergreen-emma",
     institution="evergreen-retirement",
@@ -335,7 +372,7 @@ _SANDBOX = (
     ),
 )
 
-ACCOUNTS = (*_DEMO, _MARGO, *_RAVI, *_VERA, *_BOB, _EMMA, *_TWINS, *_PLATYPUS, *_SANDBOX)
+ACCOUNTS = (*_DEMO, _MARGO, *_RAVI, *_VERA, *_BOB, *_CAROL, _EMMA, *_TWINS, *_PLATYPUS, *_SANDBOX)
 
 _OWNERS = {
     "interactive-brokers": ("margo", ("ibkr-margo",)),
@@ -353,6 +390,7 @@ LOGINS = (
     Login("demo", "chase", ("chase-checking-demo", "chase-invest-demo")),
     *(Login(owner, slug, keys) for slug, (owner, keys) in _OWNERS.items()),
     *(Login("demo", slug, keys) for slug, (_, keys) in _OWNERS.items()),
+    Login("carol", "charles-schwab", tuple(account.key for account in _CAROL)),
     Login("twins", "fidelity", ("fidelity-twin-a", "fidelity-twin-b")),
     Login("nobody", "charles-schwab", ()),
     Login("every-kind", "snaptrade-sandbox", ("sandbox-kinds",)),

@@ -1,9 +1,11 @@
 """The Plaid face's state and its deeds: Items, link tokens, keys, and the webhooks they cause."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from provider_sandbox import json_body
 from provider_sandbox.plaid import bodies
 from provider_sandbox.plaid.config import PlaidConfig
 from provider_sandbox.plaid.holdings import Encoder
@@ -119,6 +121,22 @@ class PlaidFace:
         item = self.items.by_id(connection_id)
         if item is not None:
             await self.repair(item)
+        return item is not None
+
+    def connection_of(self, _path: Mapping[str, str], body: bytes) -> str | None:
+        """The Item of the access token in a body."""
+        try:
+            values = json_body.parse(body)
+        except ValueError:
+            return None
+        return self.items.id_of(values.get("access_token")) if isinstance(values, dict) else None
+
+    async def announce(self, connection_id: str) -> bool:
+        """Announce HOLDINGS/DEFAULT_UPDATE for one Item."""
+        item = self.items.by_id(connection_id)
+        if item is not None:
+            item.last_success = self.now()
+            await self.notify(item, bodies.holdings_update(item.item_id, updated=1))
         return item is not None
 
     async def account_changed(self, account_key: str) -> int:

@@ -18,6 +18,8 @@ from provider_sandbox.state import State
 from provider_sandbox.traffic import note
 from provider_sandbox.world import Institution, Login
 
+_A_LONG_TIME = timedelta(days=3650)
+
 
 def clients_of(settings: Settings) -> list[Client]:
     """Return the API keys the settings name."""
@@ -260,6 +262,34 @@ class SnapTradeFace:
             return False
         self.reconnect(connection, "read")
         return True
+
+    def connection_of(self, path: Mapping[str, str], _body: bytes) -> str | None:
+        """The connection named in a path, or the one of the account named there."""
+        named = path.get("authorizationId") or path.get("connectionId")
+        account_id = path.get("accountId")
+        if named is not None or account_id is None:
+            return named
+        showing = (item for item in self.store.connections() if account_id in item.accounts.values())
+        return next((item.id for item in showing), None)
+
+    async def announce(self, connection_id: str) -> bool:
+        """Sync a connection anew and tell of it, disabled or not; a disabled one shows what it showed."""
+        connection = self.store.connection(connection_id)
+        if connection is None:
+            return False
+        await self.sync(connection)
+        if connection.disabled_at is not None:
+            for account_id in connection.accounts.values():
+                extra = {"accountId": account_id, **self._brokerage(connection), **events.sync_details()}
+                await self.emit_for(connection, "ACCOUNT_HOLDINGS_UPDATED", extra)
+        return True
+
+    async def hold_first_sync(self, connection_id: str, *, held: bool) -> bool:
+        """Put a connection back into its unfinished first sync, or end that; False when there is no such connection."""
+        connection = self.store.connection(connection_id)
+        if connection is not None:
+            connection.ready_at = self.now() + _A_LONG_TIME if held else min(connection.ready_at, self.now())
+        return connection is not None
 
     async def account_changed(self, account_key: str) -> int:
         """Sync the account on every healthy connection that shows it, as the daily sync would."""
