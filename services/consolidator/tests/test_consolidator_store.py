@@ -40,6 +40,7 @@ from service_kit.metrics import Metrics
 SCHWAB = Link("snaptrade", "charles-schwab")
 FIDELITY = Link("plaid", "fidelity")
 FIDELITY_TOO = Link("snaptrade", "fidelity")
+TYPED = Link("manual", "manual")
 MANY = [stock(f"S{number}", 10, 5, 40) for number in range(20)]
 
 
@@ -163,6 +164,14 @@ class TestSnapshots:
         assert await quantities(database) == {"A": 2}
         where = "SELECT connection_id::text FROM portfolio.accounts"
         assert await rows(database, where) == [(new.connection_id,)]
+
+    async def test_an_account_is_at_the_institution_that_was_named_last(self, applier, database) -> None:
+        named = TYPED.lists(TYPED.account(), version=2)
+        elsewhere = {field: getattr(named, field) for field in named.__struct_fields__}
+        moved = type(named)(**elsewhere | {"institution": "fidelity"})
+        for message in (TYPED.holds(stock("A", 1)), moved, TYPED.lists(TYPED.account(), version=1)):
+            await apply(applier, message)
+        assert await rows(database, "SELECT institution FROM portfolio.accounts") == [("fidelity",)]
 
 
 class TestOrder:

@@ -234,9 +234,10 @@ def _connection_of(event: Snapshot, book: Book) -> Connection:
 
 
 def _account_of(event: Snapshot, account_id: str, book: Book) -> Account:
-    """The account a snapshot is about, at the connection that spoke of it under the highest version.
+    """The account a snapshot is about, as the one of the highest version says whose it is.
 
-    After a reconnect one account is seen through another connection; versions are of one sequence.
+    After a reconnect one account is seen through another connection, and what was entered by hand may turn out to
+    be at another institution; versions are of one sequence.
     """
     account = book.accounts.get(account_id)
     if account is None:
@@ -246,10 +247,14 @@ def _account_of(event: Snapshot, account_id: str, book: Book) -> Account:
             provider=event.provider,
             institution=event.institution,
         )
-    elif account.connection_id != event.connection_id and event.clocks.version > book.seen(account):
+    elif _whose(account) != _whose(event) and event.clocks.version > book.seen(account):
         account = replace(account, connection_id=event.connection_id, institution=event.institution)
     book.accounts[account_id] = account
     return account
+
+
+def _whose(one: Account | Snapshot) -> tuple[str, str]:
+    return one.connection_id, one.institution
 
 
 def _see(account: Account, sight: Sight, book: Book, rules: Rules) -> None:
