@@ -1,3 +1,4 @@
+from datetime import timedelta
 from typing import Annotated, Literal
 
 import pytest
@@ -171,3 +172,12 @@ def test_describe_lists_every_variable_and_no_secret_default():
     assert (mode.required, mode.default, mode.choices) == (False, "safe", ("fast", "safe"))
     assert by_name["SAMPLE_ORIGINS"].type == "list"
     assert by_name["SAMPLE_SECONDS"].default is None
+
+
+def test_a_duration_is_shown_as_it_is_read() -> None:
+    class Waiting(ServiceSettings):
+        patience: timedelta = timedelta(days=3)
+
+    [told] = [one for one in describe(Waiting) if one.field == "patience"]
+    assert told.default == "P3D"
+    assert Waiting(patience=told.default).patience == timedelta(days=3)

@@ -173,6 +173,14 @@ class TestSnapshots:
             await apply(applier, message)
         assert await rows(database, "SELECT institution FROM portfolio.accounts") == [("fidelity",)]
 
+    async def test_a_very_small_quantity_is_written_without_an_exponent(self, applier, database) -> None:
+        await apply(applier, SCHWAB.holds(stock("CRYPTO:BTC", "0.00000001", None)))
+        told = "SELECT contributions->0->>'quantity', parts->0->>'quantity' FROM portfolio.v_positions"
+        assert await rows(database, told) == [("0.00000001", "0.00000001")]
+        await apply(applier, SCHWAB.holds(stock("CRYPTO:BTC", "0.00000002", None), version=2))
+        told = "SELECT content->0->>'quantity' FROM portfolio.v_snapshots ORDER BY version"
+        assert await rows(database, told) == [("0.00000001",), ("0.00000002",)]
+
 
 class TestOrder:
     async def test_any_order_and_any_batching_leave_identical_rows(

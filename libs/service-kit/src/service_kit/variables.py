@@ -4,10 +4,11 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
-from pydantic import AliasChoices, SecretStr
+from pydantic import AliasChoices, SecretStr, TypeAdapter
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
@@ -128,4 +129,7 @@ def _shown(default: Any) -> str | None:
         return None
     if isinstance(default, COLLECTIONS):
         return ",".join(str(item) for item in default)
+    if isinstance(default, timedelta):
+        # As it is read: Python's own form (3 days, 0:00:00) is not.
+        return str(TypeAdapter(timedelta).dump_python(default, mode="json"))
     return str(default).lower() if isinstance(default, bool) else str(default)

@@ -3,9 +3,9 @@
 from datetime import timedelta
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from consolidator.domain.values import CheckPolicy, ErasePolicy, SourcePolicy
 from consolidator.domain.weights import read_weights
@@ -123,6 +123,15 @@ class ConsolidatorSettings(ServiceSettings):
             description="By what accounts are recognised, as TOML (usually a file); without it the reviewed weights.",
         ),
     ] = None
+
+    @model_validator(mode="after")
+    def _keep_what_is_judged_by(self) -> Self:
+        needed = max(self.source_hysteresis, self.quarantine_confirm_after)
+        if self.snapshot_retention <= needed:
+            raise ValueError(
+                "SNAPSHOT_RETENTION must be longer than SOURCE_HYSTERESIS and QUARANTINE_CONFIRM_AFTER"
+            )
+        return self
 
     @property
     def rules(self) -> Rules:

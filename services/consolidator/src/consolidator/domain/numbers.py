@@ -9,7 +9,7 @@ ZERO = Decimal(0)
 
 
 def plain(value: Decimal) -> Decimal:
-    """The same number without trailing zeros, exponent or negative zero: ``str`` of it is canonical.
+    """The same number without trailing zeros, positive exponent or negative zero: equal numbers have one form.
 
     ``100.00``, ``1E+2`` and ``100`` all become ``100``; PostgreSQL's ``trim_scale`` gives the same form.
     """

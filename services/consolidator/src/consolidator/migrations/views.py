@@ -20,7 +20,7 @@ source is not the counted one; null where it is, or where there is nothing to co
 margin_loan, as_of, synced_at.
 
 ``v_holdings``: the holdings of present provider accounts, apart. account_id, real_account_id, provider,
-instrument_key, currency, ticker, type, name, quantity, price, price_as_of, market_value, cost_basis,
+instrument_key, instrument_id, currency, ticker, type, name, quantity, price, price_as_of, market_value, cost_basis,
 cash_equivalent, as_of, synced_at, instrument (json in the form of ``contracts.instruments.Instrument``).
 
 ``v_positions``: the consolidated rows. position_id, portfolio_id, user_id, instrument_key, currency,
@@ -29,7 +29,8 @@ cost_basis_complete, provider, account_id, account_ids, position_source (the pro
 for several contributions), position_status (current, stale), stale, as_of (of its oldest contributor),
 last_consolidation_at, trading, realtime (of the contributor that ``account_id`` names), instrument (json),
 contributions (json list in the form of ``contracts.holdings.Contribution``, with the instrument_id, price
-and price_as_of of the contributor, and the snapshot_id and content_hash of its snapshot), excluded (json
+and price_as_of of the contributor, and the snapshot_id and content_hash of its snapshot), parts (the same
+without what is looked up of the snapshots: cheaper), excluded (json
 list in the form of ``contracts.holdings.Exclusion``, with market_value and cost_basis). Ask for the last three only where they are shown: what is not
 selected is not computed.
 
@@ -138,7 +139,8 @@ VIEWS: dict[str, tuple[str, str]] = {
     ),
     "v_holdings": (
         "Holdings of present provider accounts, each apart.",
-        f"""SELECT h.user_id, h.account_id, a.real_account_id, a.provider, i.key AS instrument_key, h.currency,
+        f"""SELECT h.user_id, h.account_id, a.real_account_id, a.provider, i.key AS instrument_key,
+            h.instrument_id, h.currency,
             i.symbol AS ticker, i.kind AS type, i.name, h.quantity, h.price, h.price_as_of, h.market_value,
             h.cost_basis, h.cash_equivalent, s.as_of, s.synced_at, {_INSTRUMENT} AS instrument
         FROM portfolio.holdings h
@@ -167,7 +169,7 @@ VIEWS: dict[str, tuple[str, str]] = {
                 FROM json_array_elements(p.contributions) WITH ORDINALITY AS c(part, place)
                 JOIN portfolio.snapshots s ON s.user_id = p.user_id
                     AND s.account_id = (c.part->>'account_id')::uuid AND s.state = 'current') AS contributions,
-            p.excluded
+            p.contributions AS parts, p.excluded
         FROM portfolio.positions p
         JOIN portfolio.instruments i ON i.instrument_id = p.instrument_id
         LEFT JOIN portfolio.accounts a ON a.user_id = p.user_id AND a.account_id = p.account_id""",  # noqa: S608  constants of this module

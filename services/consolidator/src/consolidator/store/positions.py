@@ -8,12 +8,12 @@ import msgspec
 from consolidator.domain.consolidate import Consolidated, Slot
 from consolidator.store.arrays import Row, time
 from consolidator.store.remembered import Digests
+from consolidator.store.rows import json_text
 from contracts.ids import position_id
 from persistence.database import Connection as Session
 
 DIGESTS = """SELECT portfolio_id::text, instrument_key, currency, digest
     FROM portfolio.positions WHERE user_id = ANY (%s) AND portfolio_id = ANY (%s::uuid[])"""
-_ENCODER = msgspec.json.Encoder(decimal_format="string")
 _MSGPACK = msgspec.msgpack.Encoder()
 
 
@@ -83,6 +83,6 @@ def _cells(one: Consolidated) -> Row:
         f"{{{one.account_id if single else ','.join([part.account_id for part in parts])}}}",
         one.provider if single else "consolidated",
         "stale" if one.stale else "current",
-        _ENCODER.encode(parts).decode(),
-        _ENCODER.encode(one.excluded).decode() if one.excluded else "[]",
+        json_text(parts),
+        json_text(one.excluded) if one.excluded else "[]",
     )

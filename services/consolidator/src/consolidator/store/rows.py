@@ -1,5 +1,7 @@
 """How values become rows of text."""
 
+import re
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -24,12 +26,18 @@ from contracts.accounts import Balance, ProviderAccount
 from contracts.ids import snapshot_id
 from contracts.instruments import Instrument
 
+_EXPONENT = re.compile(r'"(-?\d(?:\.\d+)?E-\d+)"')
 _ENCODER = msgspec.json.Encoder(decimal_format="string")
 
 
 def json_text(value: Any) -> str:
-    """A value as JSON text; equal values give equal text."""
-    return _ENCODER.encode(value).decode()
+    """A value as JSON text, numbers as strings without an exponent; equal values give equal text."""
+    text = _ENCODER.encode(value).decode()
+    return _EXPONENT.sub(_written_out, text) if "E-" in text else text
+
+
+def _written_out(found: re.Match[str]) -> str:
+    return f'"{Decimal(found[1]):f}"'
 
 
 def connection_row(user_id: str, one: Connection) -> Row:
