@@ -83,7 +83,7 @@ def test_two_accounts_of_one_connection_do_not_meet_through_a_third() -> None:
         ({"lines": SAME}, {"lines": OTHER}, Verdict.DIFFERENT),
         ({"lines": SAME}, {"lines": SAME}, Verdict.NEEDS_DECISION),
         ({"mask": "1234"}, {"mask": "1234"}, Verdict.NEEDS_DECISION),
-        ({}, {}, Verdict.DIFFERENT),
+        ({}, {}, Verdict.NEEDS_DECISION),
     ],
 )
 def test_scores_become_verdicts(one, other, verdict) -> None:
