@@ -7,7 +7,7 @@ PY := .venv/bin/python
 STAMP := .venv/.installed
 
 .PHONY: help setup demo up down status token test lint format lock docs clean \
-        bench-consolidate bench-providers bench-latency
+        bench-consolidate bench-providers bench-latency check-numbers
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name text; do printf '  \033[1m%-18s\033[0m %s\n' "$$name" "$$text"; done
@@ -63,6 +63,9 @@ bench-providers: $(STAMP) ## Fetch and normalize 500 holdings, against the offic
 
 bench-latency: $(STAMP) ## From link completed to position visible over HTTP
 	@$(PY) bench/bench_latency.py $(ARGS)
+
+check-numbers: $(STAMP) ## Are the numbers right? Random portfolios, labelled pairs, explanations, faults, growth
+	@$(PY) bench/check_numbers.py $(ARGS)
 
 clean: ## Stop everything and remove what was installed, run and cached, the private servers' data too
 	@if [ -x $(PY) ]; then for name in stack demo; do \

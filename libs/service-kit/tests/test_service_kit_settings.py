@@ -176,8 +176,8 @@ def test_describe_lists_every_variable_and_no_secret_default():
 
 def test_a_duration_is_shown_as_it_is_read() -> None:
     class Waiting(ServiceSettings):
-        patience: timedelta = timedelta(days=3)
+        patience: Annotated[timedelta, Field(description="How long to wait.")] = timedelta(days=3)
 
     [told] = [one for one in describe(Waiting) if one.field == "patience"]
     assert told.default == "P3D"
-    assert Waiting(patience=told.default).patience == timedelta(days=3)
+    assert Waiting(patience=told.default, service_auth_secret=SECRET).patience == timedelta(days=3)

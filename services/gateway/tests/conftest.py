@@ -1,9 +1,10 @@
 """The gateway with fakes at its ports, and real databases with a small portfolio in them."""
 
+import asyncio
 import json
 import re
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,10 +19,13 @@ from pydantic import SecretStr
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
-from contracts.ids import portfolio_id, position_id
+from contracts.decisions import ConsolidationRequested, IdentityDecided, PortfolioDefined, SnapshotJudged
+from contracts.envelope import decode
+from contracts.ids import portfolio_id, position_id, snapshot_id
 from contracts.linking import LinkProgress, LinkRequest, LinkStart
 from contracts.statuses import LinkStatus
 from gateway.build import build
+from gateway.decisions import wait
 from gateway.devtoken import mint
 from gateway.openapi import document
 from gateway.settings import GatewaySettings
@@ -68,6 +72,13 @@ def settings() -> GatewaySettings:
 @pytest.fixture(name="make_settings")
 def make_settings_fixture() -> Callable[..., GatewaySettings]:
     return make_settings
+
+
+@pytest.fixture(autouse=True)
+def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most tests have nobody who applies decisions, and a short wait shows that as well as a long one."""
+    monkeypatch.setattr(wait, "PATIENCE", 0.05)
+    monkeypatch.setattr(wait, "LONGER_PATIENCE", 0.05)
 
 
 class Documented:
@@ -235,6 +246,7 @@ class Seed:
 
     def __init__(self, url: str) -> None:
         self._conn = psycopg.connect(url, autocommit=True)
+        self.reals: dict[str, str] = {}
 
     def close(self) -> None:
         self._conn.close()
@@ -288,22 +300,39 @@ class Seed:
             "listed_version": 1,
             "gone": False,
         } | more
+        account, self.reals[str(row["account_id"])] = str(row["account_id"]), str(row["real_account_id"])
         self.insert("accounts", **row)
         self.insert(
             "snapshots", user_id=user, account_id=account, state="current", version=3, content_hash="h",
-            as_of=NOW, synced_at=NOW, complete=True, holdings=1,
+            as_of=NOW, synced_at=NOW, complete=True, holdings=1, snapshot_id=snapshot_id(account, 3, "h"),
         )  # fmt: skip
         self.insert(
             "real_accounts", user_id=user, real_account_id=row["real_account_id"], institution="charles-schwab",
-            members=Json([account]), counted_account_id=account, reason="only source", stale=False,
+            members=Json([account]), counted_account_id=account, reason="only_source", stale=False,
             needs_decision=False, excluded=Json([]), changed_at=NOW,
         )  # fmt: skip
         self.insert(
             "account_checks", user_id=user, real_account_id=row["real_account_id"], account_id=account,
-            outcome="ok", reason="within tolerance", counted="1000.50", expected="1000.50", difference="0",
+            outcome="ok", reason="within_tolerance", counted="1000.50", expected="1000.50", difference="0",
             currency="USD", checked_at=NOW,
         )  # fmt: skip
         return account
+
+    def sighting(self, account: str, user: str = "alice", version: int = 3, **more: Any) -> str:
+        """The account's snapshot as it is kept; the current one unless told otherwise."""
+        row = {
+            "user_id": user,
+            "account_id": account,
+            "version": version,
+            "snapshot_id": snapshot_id(account, version, str(more.get("content_hash", "h"))),
+            "content_hash": "h",
+            "as_of": NOW,
+            "synced_at": NOW,
+            "holdings": 1,
+            "unpriced": 0,
+        } | more
+        self.insert("sightings", **row)
+        return str(row["snapshot_id"])
 
     def instrument(self, key: str, kind: str = "stock") -> str:
         instrument = str(uuid.uuid4())
@@ -361,7 +390,14 @@ class Seed:
             "account_ids": [part["account_id"] for part in parts],
             "position_source": "consolidated" if len(parts) > 1 else parts[0]["provider"],
             "position_status": "current",
-            "contributions": Json([part | {"real_account_id": str(uuid.uuid4())} for part in parts]),
+            "contributions": Json(
+                [
+                    {"instrument_id": instrument, "price": "10", "price_as_of": None}
+                    | {"real_account_id": self.reals[part["account_id"]]}
+                    | part
+                    for part in parts
+                ]
+            ),
             "excluded": Json([]),
             "digest": 1,
             "last_consolidation_at": NOW,
@@ -397,6 +433,150 @@ def seed(migrated_database: MigratedDatabase) -> Any:
     made.close()
 
 
+class StandIn:
+    """Applies what people decide as the consolidator would: straight from the gateway's outbox, as the owner."""
+
+    def __init__(self, conn: psycopg.AsyncConnection[Any]) -> None:
+        self._conn = conn
+        self._last = 0
+
+    async def run(self) -> None:
+        while True:
+            await self.apply()
+            await asyncio.sleep(0.005)
+
+    async def apply(self) -> None:
+        found = await self._conn.execute(
+            "SELECT id, body FROM gateway.outbox WHERE id > %s ORDER BY id", (self._last,)
+        )
+        for number, body in await found.fetchall():
+            self._last = number
+            match decode(body).message:
+                case IdentityDecided() as fact:
+                    await self._identity(fact)
+                case SnapshotJudged() as fact:
+                    await self._judgement(fact)
+                case PortfolioDefined() as fact:
+                    await self._portfolio(fact)
+                case ConsolidationRequested() as fact:
+                    await self._consolidation(fact)
+                case _:
+                    continue
+
+    async def _identity(self, fact: IdentityDecided) -> None:
+        async with self._conn.transaction():
+            await self._conn.execute(
+                "INSERT INTO portfolio.identity_decisions VALUES (%s, %s, %s, %s, %s, %s, %s)",
+                (
+                    fact.user_id,
+                    fact.decision_id,
+                    *fact.account_ids,
+                    fact.verdict,
+                    fact.decided_by,
+                    fact.decided_at,
+                ),
+            )
+            if fact.verdict == "same":
+                await self._conn.execute(
+                    """UPDATE portfolio.accounts SET real_account_id = (SELECT real_account_id
+                        FROM portfolio.accounts WHERE account_id = %s) WHERE account_id = %s""",
+                    fact.account_ids,
+                )
+
+    async def _judgement(self, fact: SnapshotJudged) -> None:
+        async with self._conn.transaction():
+            await self._conn.execute(
+                "INSERT INTO portfolio.snapshot_judgements VALUES (%s, %s, %s, %s, %s, %s, %s)",
+                (
+                    fact.user_id, fact.judgement_id, fact.account_id, fact.version, fact.verdict, fact.judged_by,
+                    fact.judged_at,
+                ),
+            )  # fmt: skip
+            where = "WHERE account_id = %s AND state ="
+            if fact.verdict == "accept":
+                await self._conn.execute(
+                    f"DELETE FROM portfolio.snapshots {where} 'current'", (fact.account_id,)
+                )
+                await self._conn.execute(
+                    f"UPDATE portfolio.snapshots SET state = 'current' {where} 'quarantined'",
+                    (fact.account_id,),
+                )
+            await self._conn.execute(
+                f"DELETE FROM portfolio.snapshots {where} 'quarantined'", (fact.account_id,)
+            )
+
+    async def _portfolio(self, fact: PortfolioDefined) -> None:
+        row = (fact.user_id, fact.portfolio_id, fact.name, Json(fact.account_ids), fact.deleted, fact.version)
+        async with self._conn.transaction():
+            await self._conn.execute(
+                """INSERT INTO portfolio.portfolios VALUES (%s, %s, %s, %s, %s, %s, %s)
+                ON CONFLICT (user_id, portfolio_id) DO UPDATE SET name = EXCLUDED.name,
+                    account_ids = EXCLUDED.account_ids, deleted = EXCLUDED.deleted, version = EXCLUDED.version""",
+                (*row, fact.defined_at),
+            )
+            await self._conn.execute(
+                """INSERT INTO portfolio.portfolio_versions (user_id, portfolio_id, version, positions, changed_at)
+                VALUES (%s, %s, 0, 0, %s) ON CONFLICT DO NOTHING""",
+                (fact.user_id, fact.portfolio_id, fact.defined_at),
+            )
+
+    async def _consolidation(self, fact: ConsolidationRequested) -> None:
+        found = await self._conn.execute(
+            "SELECT portfolio_id FROM portfolio.portfolios WHERE user_id = %s AND NOT deleted",
+            (fact.user_id,),
+        )
+        known = [portfolio_id(fact.user_id), *(str(row[0]) for row in await found.fetchall())]
+        for portfolio in fact.portfolio_ids or known:
+            await self._conn.execute(
+                "INSERT INTO portfolio.consolidations VALUES (" + ", ".join(["%s"] * 15) + ")",
+                (
+                    fact.user_id, fact.request_id, portfolio, fact.requested_by, fact.requested_at, NOW, 2, 2, 2,
+                    Json({"snaptrade": 1, "plaid": 1}), 1, 0, 0, 5, NOW + timedelta(milliseconds=1250),
+                ),
+            )  # fmt: skip
+
+
+@pytest.fixture
+async def stand_in(
+    migrated_database: MigratedDatabase, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[StandIn]:
+    """Somebody who applies decisions as they come; whoever waits for that has the time."""
+    monkeypatch.setattr(wait, "PATIENCE", 20.0)
+    monkeypatch.setattr(wait, "LONGER_PATIENCE", 20.0)
+    conn = await psycopg.AsyncConnection.connect(migrated_database.admin_url, autocommit=True)
+    made = StandIn(conn)
+    task = asyncio.create_task(made.run())
+    yield made
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await conn.close()
+
+
+class Written:
+    """What the gateway has put into its tables, as the owner sees it."""
+
+    def __init__(self, url: str) -> None:
+        self._conn = psycopg.connect(url, autocommit=True)
+
+    def close(self) -> None:
+        self._conn.close()
+
+    def facts(self) -> list[Any]:
+        rows = self._conn.execute("SELECT body FROM gateway.outbox ORDER BY id").fetchall()
+        return [decode(row[0]).message for row in rows]
+
+    def audit(self) -> list[tuple[Any, ...]]:
+        query = "SELECT user_id, action, object_id, details FROM gateway.audit_log ORDER BY id"
+        return self._conn.execute(query).fetchall()
+
+
+@pytest.fixture
+def written(migrated_database: MigratedDatabase) -> Iterator[Written]:
+    made = Written(migrated_database.admin_url)
+    yield made
+    made.close()
+
+
 @dataclass(frozen=True)
 class Portfolio:
     """The small portfolio of one user."""
@@ -415,13 +595,16 @@ def portfolio(seed: Seed) -> Portfolio:
     chase = seed.connection(provider="plaid", institution="fidelity", connection_type="read")
     one, two = seed.account(schwab), seed.account(chase, provider="plaid", trading=False)
     aapl, odd = seed.instrument("AAPL"), seed.instrument("ODD")
+    seed.sighting(one)
+    seed.sighting(two)
     seed.holding(one, aapl, "50")
     seed.holding(two, aapl, "100")
     seed.holding(two, odd, "7", price=None, market_value=None)
     seed.balance(one)
     position = seed.position("AAPL", aapl, [part(one, "50", value="500"), part(two, "100", "plaid", "1000")])
-    duplicate = {"real_account_id": str(uuid.uuid4()), "account_id": one, "provider": "snaptrade",
-                 "quantity": "7", "counted_account_id": two, "rule": "lower priority"}  # fmt: skip
+    duplicate = {"real_account_id": seed.reals[two], "account_id": one, "provider": "snaptrade",
+                 "quantity": "7", "market_value": None, "cost_basis": None, "instrument_id": odd,
+                 "counted_account_id": two, "rule": "lower_priority"}  # fmt: skip
     seed.position("ODD", odd, [part(two, "7", "plaid", None)], excluded=Json([duplicate]))
     seed.version(4, positions=2)
     return Portfolio(schwab, chase, one, two, position)

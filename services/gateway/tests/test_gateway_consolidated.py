@@ -93,3 +93,38 @@ async def test_a_connection_that_broke_says_so(api, apply):
     assert (connection["status"], connection["needs_repair"]) == ("broken", True)
     again = await api.post(f"/v1/connections/{connection['id']}/reconnect")
     assert again.json()["provider"] == "snaptrade"
+
+
+async def test_one_account_seen_twice_is_explained_by_its_counted_source(api, apply):
+    at = clocks(api.clock)
+    fidelity = [Link(provider, "fidelity", user="alice") for provider in ("snaptrade", "plaid")]
+    for link, quantity in zip(fidelity, (100, 90), strict=True):
+        await apply(
+            link.linked(),
+            link.lists(link.account(mask="9876"), **at),
+            link.holds(stock("AAPL", quantity), stock("MSFT", 7), stock("ODD", 3), version=2, **at),
+        )
+    counted, other = (link.account_id("a") for link in fidelity)
+    rows = {row["instrument"]["key"]: row for row in (await api.get("/v1/positions")).json()["items"]}
+    assert {key: row["quantity"] for key, row in rows.items()} == {"AAPL": "100", "MSFT": "7", "ODD": "3"}
+    body = (await api.get(f"/v1/positions/{rows['AAPL']['id']}/explain")).json()
+    [part], [duplicate] = body["contributions"], body["excluded"]
+    assert (part["account_id"], part["counted_because"]["reason"]) == (counted, "highest_priority")
+    assert (duplicate["account_id"], duplicate["quantity"]) == (other, "90")
+    assert duplicate["rule"].split(":")[0] == "lower_priority"
+    for one, quantity in ((part, "100"), (duplicate, "90")):
+        assert (one["snapshot"]["state"], one["snapshot"]["agrees"]) == ("current", True)
+        assert (one["instrument"]["key"], one["connection_status"]) == ("AAPL", "active")
+        stored = (await api.get(f"/v1/snapshots/{one['snapshot']['id']}")).json()
+        assert (stored["content_hash"], stored["account_id"]) == (
+            one["snapshot"]["content_hash"],
+            one["account_id"],
+        )
+        held = {line["instrument_key"]: line["quantity"] for line in stored["content"]}
+        assert held["AAPL"] == quantity
+    assert body["sums"]["exact"] is True
+    [identity] = body["identity"]
+    assert sorted(identity["account_ids"]) == sorted([counted, other])
+    assert identity["pairs"][0]["meaning"] is not None
+    groups = (await api.get("/v1/positions?group_by=account")).json()["groups"]
+    assert [(group["account"]["account_id"], group["positions"]) for group in groups] == [(counted, 3)]

@@ -1,31 +1,50 @@
 """Every route: who may call it, what it answers when the database is away, what it lets through from browsers."""
 
 import json
+import re
 import uuid
 
 import pytest
 from fastapi import APIRouter
 from fastapi.routing import iter_route_contexts
 
+from contracts.ids import snapshot_id
 from gateway import api as gateway_api
 from gateway.openapi import document
 from gateway.policies import OPEN, PolicyMissingError, require_policies
 from service_kit.health import Health
 from service_kit.metrics import Metrics
 
-OPERATIONS = [
-    (method.upper(), path) for path, operations in document()["paths"].items() for method in operations
-]
+PATHS = document()["paths"]
+OPERATIONS = [(method.upper(), path) for path, operations in PATHS.items() for method in operations]
 
 
-def filled(path):
-    for name in ("session_id", "connection_id", "account_id", "position_id"):
-        path = path.replace("{" + name + "}", str(uuid.UUID(int=7)))
-    return path
+BODIES = {
+    ("POST", "/v1/link"): {"institution": "chase"},
+    ("POST", "/v1/portfolios"): {"name": "Retirement", "account_ids": []},
+}
+
+
+def filled(path, **ids):
+    """The path with an id for every name in it, and a user for every query that demands one."""
+    operations = PATHS[path].values()
+    given = [one for operation in operations for one in operation.get("parameters", [])]
+    demanded = {one["name"] for one in given if one["in"] == "query" and one["required"]}
+    ids = {"user_id": "carol"} | ids
+    made = re.sub(r"\{(\w+)\}", lambda found: ids.get(found[1], str(uuid.UUID(int=7))), path)
+    return made + ("?" + "&".join(f"{name}={ids[name]}" for name in sorted(demanded)) if demanded else "")
 
 
 def body_for(method, path):
-    return {"institution": "chase"} if (method, path) == ("POST", "/v1/link") else None
+    if (method, path) in BODIES:
+        return BODIES[method, path]
+    taken = PATHS[path][method.lower()].get("requestBody", {}).get("content", {})
+    return taken.get("application/json", {}).get("example")
+
+
+def pass_for(api, path):
+    """The headers that let somebody in."""
+    return api.headers("alice", admin=path.startswith("/v1/admin/"))
 
 
 def test_the_document_lists_every_route_that_is_not_an_operation(settings):
@@ -69,7 +88,8 @@ async def test_nobody_comes_in_without_a_token(bare_api, method, path):
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 async def test_without_its_database_every_route_answers_unavailable(bare_api, method, path):
-    answer = await bare_api.request(method, filled(path), json=body_for(method, path))
+    headers = pass_for(bare_api, path)
+    answer = await bare_api.request(method, filled(path), headers=headers, json=body_for(method, path))
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "UNAVAILABLE")
     assert answer.headers["retry-after"] == "5"
 
@@ -77,28 +97,39 @@ async def test_without_its_database_every_route_answers_unavailable(bare_api, me
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 async def test_another_user_finds_nothing_of_anybody(api, portfolio, method, path):
     ids = {
-        "{session_id}": (await api.post("/v1/link", {"institution": "chase"})).json()["id"],
-        "{connection_id}": portfolio.connection,
-        "{account_id}": portfolio.account,
-        "{position_id}": portfolio.aapl,
+        "connection_id": portfolio.connection,
+        "account_id": portfolio.account,
+        "position_id": portfolio.aapl,
+        "snapshot_id": snapshot_id(portfolio.account, 3, "h"),
     }
-    names = [name for name in ids if name in path]
-    for name in names:
-        path = path.replace(name, ids[name])
-    answer = await api.request(method, path, "bob", json=body_for(method, path))
-    if names:
+    made = {
+        "session_id": ("/v1/link", {"institution": "chase"}, "id"),
+        "portfolio_id": ("/v1/portfolios", {"name": "Own", "account_ids": []}, "id"),
+        "request_id": ("/v1/consolidate", None, "request_id"),
+    }
+    for name, (made_at, body, key) in made.items():
+        if "{" + name + "}" in path:
+            ids[name] = (await api.post(made_at, body)).json()[key]
+    names = [name for name in ids if "{" + name + "}" in path]
+    answer = await api.request(
+        method, filled(path, user_id="alice", **ids), "bob", json=body_for(method, path)
+    )
+    if path.startswith("/v1/admin/"):
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "FORBIDDEN")
+    elif names:
         assert answer.status_code == 404
     else:
-        assert answer.status_code in {200, 201}
-        text = answer.text
-        assert not any(own in text for own in ids.values())
-        assert "AAPL" not in text
+        assert answer.status_code in {200, 201, 202}
+        assert "AAPL" not in answer.text
+    assert not any(own in answer.text for own in ids.values())
 
 
-@pytest.mark.parametrize(("method", "path"), [one for one in OPERATIONS if one[0] == "POST"])
+@pytest.mark.parametrize(
+    ("method", "path"), [one for one in OPERATIONS if one[0] == "POST" or body_for(*one)]
+)
 async def test_a_body_with_a_field_nobody_knows_is_refused_without_an_echo(bare_api, method, path):
     sent = (body_for(method, path) or {}) | {"canary-field": "canary-value"}
-    answer = await bare_api.request(method, filled(path), json=sent)
+    answer = await bare_api.request(method, filled(path), headers=pass_for(bare_api, path), json=sent)
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "VALIDATION_FAILED")
     assert "canary-value" not in answer.text
 

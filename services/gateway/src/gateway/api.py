@@ -9,9 +9,24 @@ from starlette.responses import Response
 
 from contracts.errors import ErrorCode
 from gateway.illustrate import illustrated
+from gateway.limits import FILES, LONGER, BodyLimits
 from gateway.policies import require_policies
 from gateway.refusals import refusal
-from gateway.routes import accounts, connections, institutions, linking, portfolio
+from gateway.routes import (
+    accounts,
+    admin_decisions,
+    connections,
+    consolidations,
+    identity,
+    imports,
+    institutions,
+    linking,
+    manual,
+    portfolio,
+    portfolios,
+    quarantine,
+    snapshots,
+)
 from gateway.settings import GatewaySettings
 from persistence.database import DatabaseUnavailable
 from service_kit.health import Health
@@ -26,7 +41,21 @@ pass `next_cursor` as `cursor` until it is null. Reads carry an `ETag`; send it 
 answer is 304. Every error has the same body; act on its `code`.
 """
 HANDLER_SECONDS = 30.0
-ROUTERS = (institutions.router, linking.router, connections.router, accounts.router, portfolio.router)
+ROUTERS = (
+    institutions.router,
+    linking.router,
+    connections.router,
+    accounts.router,
+    manual.router,
+    imports.router,
+    identity.router,
+    quarantine.router,
+    portfolio.router,
+    snapshots.router,
+    portfolios.router,
+    consolidations.router,
+    admin_decisions.router,
+)
 
 
 def create_api(settings: GatewaySettings, health: Health, metrics: Metrics) -> FastAPI:
@@ -42,7 +71,9 @@ def create_api(settings: GatewaySettings, health: Health, metrics: Metrics) -> F
         metrics,
         description=DESCRIPTION,
         handler_seconds=HANDLER_SECONDS,
-        middleware=[_cors(settings)] if settings.cors_origins else [],
+        max_body_bytes=FILES,
+        body_seconds=LONGER,
+        middleware=[*([_cors(settings)] if settings.cors_origins else []), Middleware(BodyLimits)],
     )
     for router in ROUTERS:
         app.include_router(router)
@@ -57,8 +88,15 @@ def _cors(settings: GatewaySettings) -> Middleware:
         CORSMiddleware,
         allow_origins=list(settings.cors_origins),
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "If-None-Match", "X-Request-ID"],
-        expose_headers=["ETag", "Location", "Retry-After", "X-Request-ID"],
+        allow_headers=[
+            "Authorization",
+            "Content-Type",
+            "Idempotency-Key",
+            "If-Match",
+            "If-None-Match",
+            "X-Request-ID",
+        ],
+        expose_headers=["ETag", "Idempotency-Replayed", "Location", "Retry-After", "X-Request-ID"],
         allow_credentials=False,
         max_age=600,
     )

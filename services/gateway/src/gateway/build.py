@@ -13,10 +13,11 @@ from gateway.clients.connectors import Connectors, HttpConnectors, http_connecto
 from gateway.commands import SCHEMA
 from gateway.context import Gateway
 from gateway.linking.measures import LinkMeasures
+from gateway.rates.port import RateSource
 from gateway.relay import Publisher
 from gateway.routing.choose import Policy
 from gateway.routing.coverage import Coverage, read
-from gateway.settings import GatewaySettings
+from gateway.settings import SESSION, GatewaySettings
 from messaging.bus import Bus, MessageTooLargeError, UnroutableError
 from messaging.topology import PROVIDERS, onefolio
 from persistence.database import Database
@@ -39,6 +40,7 @@ def build(
     database: Database | None = None,
     bus: Bus | None = None,
     connectors: Connectors | None = None,
+    rates: RateSource | None = None,
     issuer_transport: httpx.AsyncBaseTransport | None = None,
 ) -> Service:
     """Build the gateway; nothing connects before it runs.
@@ -48,7 +50,10 @@ def build(
     clock, metrics = clock or SystemClock(), metrics or Metrics(NAME)
     stops: list[Step] = []
     own_database = database or Database(
-        settings.database_url.get_secret_value(), application_name=NAME, max_size=settings.database_pool
+        settings.database_url.get_secret_value(),
+        application_name=NAME,
+        max_size=settings.database_pool,
+        settings=dict(SESSION),
     )
     publisher = Publisher(
         bus,
@@ -74,6 +79,7 @@ def build(
         clock=clock,
         metrics=metrics,
         wake=relay.wake,
+        rates=rates or settings.rates,
     )
     stops.append(publisher.close)
     if database is None:
@@ -102,6 +108,7 @@ def _gateway(
     clock: Clock,
     metrics: Metrics,
     wake: Callable[[], None],
+    rates: RateSource,
 ) -> Gateway:
     known = coverage()
     return Gateway(
@@ -113,6 +120,7 @@ def _gateway(
         policy=Policy(enabled=settings.enabled_providers, admin_only=settings.admin_only_providers),
         measures=LinkMeasures(metrics, known),
         wake=wake,
+        rates=rates,
     )
 
 

@@ -1,4 +1,4 @@
-"""Commands to connectors, and the audit trail: written in the transaction that decides them."""
+"""Commands to connectors, facts for everybody, and the audit trail: written in the transaction that decides them."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -6,8 +6,8 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from contracts.messages import Command
-from messaging.publishing import outgoing_command
+from contracts.messages import Command, Event
+from messaging.publishing import outgoing_command, outgoing_event
 from persistence.database import Connection
 from persistence.outbox import add
 from service_kit import tracing
@@ -19,6 +19,16 @@ SOURCE = "gateway"
 async def send(conn: Connection, provider: str, command: Command, now: datetime) -> None:
     """Put a command for a provider's connector into the outbox; it leaves when the transaction commits."""
     message = outgoing_command(provider, command, source=SOURCE, time=now, traceparent=tracing.outgoing())
+    await add(conn, SCHEMA, [message])
+
+
+async def send_event(conn: Connection, event: Event, now: datetime) -> None:
+    """Put a fact into the outbox; it leaves when the transaction commits.
+
+    Raises:
+        MessageTooLargeError: more than 4 MiB.
+    """
+    message = outgoing_event(event, source=SOURCE, time=now, traceparent=tracing.outgoing())
     await add(conn, SCHEMA, [message])
 
 

@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 
 from gateway.clients.connectors import Connectors
 from gateway.linking.measures import LinkMeasures
+from gateway.rates.port import RateSource
 from gateway.routing.choose import Policy
 from gateway.routing.coverage import Coverage
 from gateway.settings import GatewaySettings
@@ -26,6 +27,7 @@ class Gateway:
     coverage: Coverage
     policy: Policy
     measures: LinkMeasures
+    rates: RateSource
     wake: Callable[[], None]
 
 

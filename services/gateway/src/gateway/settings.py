@@ -1,17 +1,25 @@
 """The gateway's settings."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from types import MappingProxyType
 from typing import Annotated, Any, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import AwareDatetime, Field, SecretStr, field_validator, model_validator
 
+from gateway.rates.port import RateSource
+from gateway.rates.table import PIVOT, RateTable
+from gateway.reads.view import ProxyError, proxies
 from gateway.redirects import RedirectRefusedError, parse
 from service_kit.settings import ServiceSettings
 
 _SLUG = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _INTERNAL_URL = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?/?")
 _ISSUER = re.compile(r"https://[^/@\s?#]+(/[^\s?#]*)?|http://(localhost|127\.0\.0\.1)(:\d{1,5})?(/[^\s?#]*)?")
+_RATED = re.compile(r"[A-Z][A-Z0-9]{1,9}")
+SESSION = MappingProxyType({"jit": "off"})
+"""Server settings: compiling a statement takes longer than any of ours runs."""
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d{1,5})?")
 
 
@@ -97,6 +105,25 @@ class GatewaySettings(ServiceSettings):
         ),
     ] = ()
 
+    cash_proxies: Annotated[
+        str,
+        Field(
+            validation_alias="CASH_PROXIES",
+            description="Tickers to show cash under unless a request says otherwise, as USD:SGOV,CAD:CASH.TO.",
+        ),
+    ] = ""
+    fx_rates: Annotated[
+        dict[str, Decimal] | None,
+        Field(
+            validation_alias="FX_RATES",
+            description="Exchange rates for sums in a base currency: units per US dollar, as EUR=0.92,GBP=0.79.",
+        ),
+    ] = None
+    fx_rates_as_of: Annotated[
+        AwareDatetime | None,
+        Field(validation_alias="FX_RATES_AS_OF", description="When FX_RATES were true: a date, or a time."),
+    ] = None
+
     @field_validator("connectors", mode="before")
     @classmethod
     def _pairs(cls, value: Any) -> Any:
@@ -132,6 +159,31 @@ class GatewaySettings(ServiceSettings):
             raise ValueError("must be exact origins such as https://app.example.com, without a path")
         return value
 
+    @field_validator("cash_proxies")
+    @classmethod
+    def _each_proxy(cls, value: str) -> str:
+        try:
+            return value and ",".join(f"{code}:{ticker}" for code, ticker in proxies(value).items())
+        except ProxyError as error:
+            raise ValueError(str(error)) from error
+
+    @field_validator("fx_rates")
+    @classmethod
+    def _each_rate(cls, value: dict[str, Decimal] | None) -> dict[str, Decimal] | None:
+        for currency, rate in (value or {}).items():
+            if not _RATED.fullmatch(currency) or not rate.is_finite() or rate <= 0:
+                raise ValueError("must be pairs of a currency and a positive number, such as EUR=0.92")
+        if (value or {}).get(PIVOT, Decimal(1)) != 1:
+            raise ValueError("must be per US dollar, so USD can only be 1")
+        return value
+
+    @field_validator("fx_rates_as_of", mode="before")
+    @classmethod
+    def _midnight(cls, value: Any) -> Any:
+        if isinstance(value, str) and re.fullmatch(r"\d{4}-\d{2}-\d{2}", value):
+            return datetime.combine(date.fromisoformat(value), time(), UTC)
+        return value
+
     @field_validator("oidc_issuer", "oidc_jwks_url")
     @classmethod
     def _issuer_is_https(cls, value: str | None) -> str | None:
@@ -146,6 +198,17 @@ class GatewaySettings(ServiceSettings):
         if self.production and self.jwt_secret is not None:
             raise ValueError("JWT_SECRET is for development; production needs OIDC_ISSUER")
         return self
+
+    @model_validator(mode="after")
+    def _rates_have_a_clock(self) -> Self:
+        if self.fx_rates and self.fx_rates_as_of is None:
+            raise ValueError("FX_RATES needs FX_RATES_AS_OF: a rate without its time is no rate")
+        return self
+
+    @property
+    def rates(self) -> RateSource:
+        """The rates that are written down in the settings, or none."""
+        return RateTable(self.fx_rates or {}, self.fx_rates_as_of or datetime.min.replace(tzinfo=UTC))
 
     @property
     def link_ttl(self) -> timedelta:

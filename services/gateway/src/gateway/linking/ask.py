@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from contracts.errors import ErrorCode
+from gateway.manual.refused import only_by_hand
 from gateway.reads.connections import KnownConnection
 from gateway.refusals import refusal
 from gateway.routing.choose import TRADING_PROVIDERS, Decision, Health, Policy, Wish, choose_provider
@@ -89,9 +90,10 @@ def after_repair(
     """Who repairs a connection: its own provider, always.
 
     Raises:
-        ApiError: 410 the connection was removed; 409 another institution or provider is asked for than the
-            connection has, or no connector serves it.
+        ApiError: 410 the connection was removed; 409 it is entered by hand, another institution or provider is
+            asked for than the connection has, or no connector serves it.
     """
+    only_by_hand(connection.provider)
     if connection.removed:
         raise refusal(ErrorCode.CONNECTION_GONE)
     if connection.provider not in providers:

@@ -18,12 +18,15 @@ _ITEM = """json_build_object('id', a.account_id, 'connection_id', a.connection_i
     'holds_securities', coalesce(a.holds_securities, true), 'holdings', coalesce(a.holdings, 0),
     'as_of', a.as_of, 'synced_at', a.synced_at, 'suspect', a.suspect, 'suspect_reason', a.suspect_reason,
     'counted', a.counted, 'counted_account_id', a.counted_account_id, 'counted_reason', a.counted_reason,
-    'stale', a.stale, 'needs_decision', a.needs_decision, 'connection_status', a.connection_status,
-    'check', CASE WHEN k.outcome IS NULL THEN NULL ELSE json_build_object('outcome', k.outcome,
-        'reason', k.reason, 'counted', trim_scale(k.counted)::text, 'expected', trim_scale(k.expected)::text,
+    'excluded_rule', a.excluded_rule, 'waiting', a.waiting, 'stale', a.stale,
+    'needs_decision', a.needs_decision, 'connection_status', a.connection_status,
+    'snapshot', CASE WHEN a.snapshot_id IS NULL THEN NULL ELSE json_build_object('id', a.snapshot_id,
+        'content_hash', a.content_hash, 'version', a.version) END,
+    'check', CASE WHEN k.outcome IS NULL THEN NULL ELSE json_build_object('account_id', k.account_id,
+        'outcome', k.outcome, 'reason', k.reason, 'counted', trim_scale(k.counted)::text, 'expected', trim_scale(k.expected)::text,
         'difference', trim_scale(k.difference)::text, 'currency', k.currency, 'checked_at', k.checked_at) END)"""
 _FROM = """portfolio.v_accounts a LEFT JOIN portfolio.v_account_checks k
-    ON k.user_id = a.user_id AND k.real_account_id = a.real_account_id AND k.account_id = a.account_id"""
+    ON k.user_id = a.user_id AND k.real_account_id = a.real_account_id"""
 _LIST = f"""
 WITH page AS (
     SELECT a.institution, a.account_id, {_ITEM} AS item,

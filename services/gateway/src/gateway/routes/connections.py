@@ -11,6 +11,7 @@ from gateway.auth.caller import Caller
 from gateway.context import Parts
 from gateway.linking.ask import Ask
 from gateway.linking.begin import begin
+from gateway.manual.refused import only_by_hand
 from gateway.reads import connections
 from gateway.reads.pages import known_id, known_tags, respond
 from gateway.refusals import refusal
@@ -90,7 +91,7 @@ async def reconnect(
     summary="Remove a connection.",
     status_code=202,
     response_model=RemovedConnection,
-    responses=refusals(ErrorCode.NOT_FOUND, ErrorCode.PROVIDER_DISABLED),
+    responses=refusals(ErrorCode.NOT_FOUND, ErrorCode.PROVIDER_DISABLED, ErrorCode.CONFLICT),
 )
 async def remove_connection(
     caller: Caller, parts: Parts, request: Request, connection_id: PathId
@@ -100,6 +101,7 @@ async def remove_connection(
     now = parts.clock.now()
     async with parts.database.transaction(caller.user_id) as conn:
         known = await connections.known(conn, caller.user_id, identity)
+        only_by_hand(known.provider)
         if not known.removed:
             if known.provider not in parts.settings.connectors:
                 raise refusal(ErrorCode.PROVIDER_DISABLED, details={"provider": known.provider})

@@ -22,6 +22,7 @@ from gateway.schemas.values import (
 class Check(Shown):
     """Whether what was counted adds up to the provider's own total."""
 
+    account_id: Annotated[Id, Field(description="The counted source that was checked.")]
     outcome: Literal["ok", "break", "unknown"]
     reason: str
     counted: Number | None
@@ -29,6 +30,14 @@ class Check(Shown):
     difference: Number | None
     currency: Currency | None
     checked_at: Time
+
+
+class CurrentSnapshot(Shown):
+    """The snapshot that the account's holdings are; `GET /v1/snapshots/{id}` shows it."""
+
+    id: Id
+    content_hash: str
+    version: int
 
 
 class Account(Shown):
@@ -60,10 +69,15 @@ class Account(Shown):
     counted: bool
     counted_account_id: Id | None
     counted_reason: str | None
+    excluded_rule: Annotated[str | None, Field(description="Why this source is not the counted one.")]
+    waiting: Annotated[
+        bool, Field(description="Seen, but not described by its provider yet: not counted until then.")
+    ]
     stale: bool
     needs_decision: Annotated[bool, Field(description="Somebody must say whether two accounts are one.")]
     connection_status: str
-    check: Check | None
+    snapshot: CurrentSnapshot | None
+    check: Annotated[Check | None, Field(description="Of the real account.")]
 
 
 class AccountPage(Shown):

@@ -2,6 +2,10 @@
 
 from typing import Any
 
+from gateway.schemas.examples_decisions import DECISIONS
+from gateway.schemas.examples_explain import BASE, CHECK, EXPLAINED, TOTAL, explanation
+from gateway.schemas.examples_manual import MANUAL
+
 _CONNECTION = "0f8b5f0e-5b1d-5d6e-9a53-0c6f0c1f7a01"
 _ACCOUNT = "3d1f6a0e-8f7b-5a52-8d68-6cf0c6f0a102"
 _OTHER_ACCOUNT = "7a0c5b1e-2f6d-5c4f-b1b8-3f0e9f1fa103"
@@ -10,6 +14,8 @@ _OTHER_REAL = "b4d09e51-6c7f-5d82-8e9b-9f203c4da105"
 _PORTFOLIO = "c5e1af62-7d80-5e93-9fac-a0314d5ea106"
 _POSITION = "d6f2b073-8e91-5fa4-80bd-b1425e6fa107"
 _SESSION = "e703c184-9fa2-40b5-91ce-c2536f70a108"
+_SNAPSHOT = "1a36f4b7-c2d5-53e8-a4f1-f58692a3a10b"
+_HASH = "9f1c2a7be0d34c55a8e6b7d1f2039c41"
 _THEN = "2026-11-21T14:30:00+00:00"
 _LATER = "2026-11-21T15:00:00+00:00"
 
@@ -28,15 +34,6 @@ INSTRUMENT: dict[str, Any] = {
     "multiplier": "1",
     "option": None,
     "maturity": None,
-}
-CHECK: dict[str, Any] = {
-    "outcome": "ok",
-    "reason": "within tolerance",
-    "counted": "25230.5",
-    "expected": "25230.5",
-    "difference": "0",
-    "currency": "USD",
-    "checked_at": _THEN,
 }
 ACCOUNT: dict[str, Any] = {
     "id": _ACCOUNT,
@@ -62,10 +59,13 @@ ACCOUNT: dict[str, Any] = {
     "suspect_reason": None,
     "counted": True,
     "counted_account_id": _ACCOUNT,
-    "counted_reason": "only source",
+    "counted_reason": "only_source",
+    "excluded_rule": None,
+    "waiting": False,
     "stale": False,
     "needs_decision": False,
     "connection_status": "active",
+    "snapshot": {"id": _SNAPSHOT, "content_hash": _HASH, "version": 4},
     "check": CHECK,
 }
 CONNECTION: dict[str, Any] = {
@@ -84,7 +84,15 @@ CONNECTION: dict[str, Any] = {
     "as_of": _THEN,
     "synced_at": _THEN,
 }
-POSITION: dict[str, Any] = {
+_PRICED: dict[str, Any] = {
+    "instrument_id": "3c5816d9-e4f7-550a-b613-07a8b4c5a10d",
+    "price": "230.25",
+    "price_as_of": _THEN,
+    "synced_at": _THEN,
+    "snapshot_id": _SNAPSHOT,
+    "content_hash": _HASH,
+}
+_HEAD: dict[str, Any] = {
     "id": _POSITION,
     "portfolio_id": _PORTFOLIO,
     "instrument": INSTRUMENT,
@@ -107,6 +115,8 @@ POSITION: dict[str, Any] = {
     "as_of": _THEN,
     "last_consolidation_at": _THEN,
     "capabilities": {"trading": True, "realtime": False},
+}
+POSITION: dict[str, Any] = _HEAD | {
     "contributions": [
         {
             "real_account_id": _REAL,
@@ -117,6 +127,7 @@ POSITION: dict[str, Any] = {
             "cost_basis": "9000",
             "as_of": _THEN,
             "version": 4,
+            **_PRICED,
         },
         {
             "real_account_id": _OTHER_REAL,
@@ -127,6 +138,7 @@ POSITION: dict[str, Any] = {
             "cost_basis": None,
             "as_of": _THEN,
             "version": 2,
+            **_PRICED,
         },
     ],
     "excluded": [],
@@ -164,9 +176,12 @@ LINK_SESSION: dict[str, Any] = {
     "created_at": _THEN,
     "expires_at": _LATER,
 }
-_TOTAL = {"currency": "USD", "market_value": "43537.5", "complete": True, "positions": 2}
 
 EXAMPLES: dict[str, dict[str, Any]] = {
+    **DECISIONS,
+    **EXPLAINED,
+    "Explanation": explanation(_HEAD, INSTRUMENT),
+    **MANUAL,
     "LinkBody": {"institution": "charles-schwab", "redirect_uri": "https://app.example.com/linked"},
     "ReconnectBody": {"redirect_uri": "https://app.example.com/linked"},
     "CompleteBody": {"connection_id": "87b24961-b51e-4db8-9226-f198f6518a89"},
@@ -226,17 +241,19 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "portfolio_id": _PORTFOLIO,
         "version": 12,
         "changed_at": _THEN,
-        "totals": [_TOTAL],
+        "totals": [TOTAL],
         "by_type": [
             {"type": "cash", "currency": "USD", "market_value": "9000", "complete": True, "positions": 1},
             {"type": "stock", "currency": "USD", "market_value": "34537.5", "complete": True, "positions": 1},
         ],
-        "by_provider": [_TOTAL | {"provider": "snaptrade"}],
+        "by_provider": [TOTAL | {"provider": "snaptrade"}],
         "positions": {"total": 2, "stale": 0, "incomplete": 0, "excluded_duplicates": 0},
         "accounts": {"total": 2, "counted": 2, "stale": 0, "suspect": 0, "needs_decision": 0},
+        "attention": {"quarantined": [], "waiting": [], "needs_decision": []},
         "connections": {"active": 2},
         "freshness": {"oldest_as_of": _THEN, "newest_synced_at": _THEN},
         "checks": {"ok": 2, "break": 0, "unknown": 0, "breaks": []},
+        "base": BASE,
     },
     "ErrorBody": {
         "error": {

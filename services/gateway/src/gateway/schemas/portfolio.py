@@ -16,6 +16,11 @@ from gateway.schemas.values import (
     Time,
 )
 
+ASKED = "Only where `base` was asked for."
+ProxyFor = Annotated[
+    str | None, Field(description="The instrument really held; only where cash proxies are in force.")
+]
+
 
 class Contribution(Shown):
     """One counted source's part of a position; the parts sum to the position exactly."""
@@ -28,6 +33,12 @@ class Contribution(Shown):
     cost_basis: Number | None
     as_of: Time | None
     version: int
+    instrument_id: Annotated[Id, Field(description="The description this source gave of the instrument.")]
+    price: Number | None
+    price_as_of: Time | None
+    synced_at: Time | None
+    snapshot_id: Annotated[Id | None, Field(description="`GET /v1/snapshots/{id}` shows it.")]
+    content_hash: str | None
 
 
 class Exclusion(Shown):
@@ -37,16 +48,56 @@ class Exclusion(Shown):
     account_id: Id
     provider: Provider
     quantity: Number
+    market_value: Number | None
+    cost_basis: Number | None
+    instrument_id: Annotated[Id, Field(description="The description this source gave of the instrument.")]
     counted_account_id: Id
     rule: str
 
 
-class Position(Shown):
-    """What the user holds of one instrument over all real accounts.
+class Total(Shown):
+    """A sum in one currency; not whole unless `complete`."""
 
-    Where `value_complete` or `cost_basis_complete` is false, a contributor does not know its part: the sum is of
-    those that do and must not be shown as whole.
-    """
+    currency: Currency
+    market_value: Number
+    complete: bool
+    positions: int
+
+
+class Converted(Shown):
+    """What is held in one currency, and what that is in the base at this rate."""
+
+    currency: Currency
+    rate: Annotated[Number, Field(description="What one unit is worth in the base.")]
+    as_of: Annotated[Time | None, Field(description="When the rate was true; null for the base in itself.")]
+    source: str
+    market_value: Number
+    in_base: Annotated[Number, Field(description="Rounded to ten places; these add up to the sum.")]
+
+
+class BaseTotal(Shown):
+    """A sum in the base currency, of what has a rate; not whole unless `complete`."""
+
+    currency: Currency
+    market_value: Number
+    complete: bool
+    rates: list[Converted]
+    without_rate: Annotated[
+        list[Total], Field(description="What could not be converted, and is not in the sum.")
+    ]
+    hint: str | None
+
+
+class BaseValue(Shown):
+    """A position's value in the base currency; null where there is no rate or no value."""
+
+    currency: Currency
+    rate: Number | None
+    market_value: Number | None
+
+
+class PositionHead(Shown):
+    """A position without the parts it is made of."""
 
     id: Id
     portfolio_id: Id
@@ -70,8 +121,19 @@ class Position(Shown):
     as_of: Annotated[Time | None, Field(description="Of its oldest contributor.")]
     last_consolidation_at: Time
     capabilities: Capabilities
+
+
+class Position(PositionHead):
+    """What the user holds of one instrument over all real accounts.
+
+    Where `value_complete` or `cost_basis_complete` is false, a contributor does not know its part: the sum is of
+    those that do and must not be shown as whole.
+    """
+
     contributions: list[Contribution]
     excluded: list[Exclusion]
+    proxy_for: ProxyFor = None
+    base: Annotated[BaseValue | None, Field(description=ASKED)] = None
 
 
 class PositionPage(Shown):
@@ -82,15 +144,7 @@ class PositionPage(Shown):
     synced_at: Annotated[Time | None, Field(description="Of the newest snapshot.")]
     items: list[Position]
     next_cursor: Cursor
-
-
-class Total(Shown):
-    """A sum in one currency; not whole unless `complete`."""
-
-    currency: Currency
-    market_value: Number
-    complete: bool
-    positions: int
+    base: Annotated[BaseTotal | None, Field(description="Over all pages. " + ASKED)] = None
 
 
 class TypeTotal(Total):
@@ -122,6 +176,14 @@ class AccountCounts(Shown):
     stale: int
     suspect: int
     needs_decision: int
+
+
+class Attention(Shown):
+    """The provider accounts that somebody should look at."""
+
+    quarantined: Annotated[list[Id], Field(description="Their newest snapshot waits to be confirmed.")]
+    waiting: Annotated[list[Id], Field(description="Not described by their provider yet, so not counted.")]
+    needs_decision: Annotated[list[Id], Field(description="Somebody must say whether two are one.")]
 
 
 class Freshness(Shown):
@@ -165,6 +227,8 @@ class Summary(Shown):
     by_provider: list[ProviderTotal]
     positions: PositionCounts
     accounts: AccountCounts
+    attention: Attention
     connections: Annotated[dict[str, int], Field(description="Connections by status.")]
     freshness: Freshness
     checks: Checks
+    base: Annotated[BaseTotal | None, Field(description=ASKED)] = None

@@ -1,0 +1,1 @@
+"""What users and admins decide: kept, told as a fact, and waited for until it shows."""
