@@ -189,6 +189,7 @@ OUTBOX = Table(
 )
 FLOOR_TABLES = (
     tables.SNAPSHOTS,
+    tables.SIGHTINGS,
     tables.HOLDINGS,
     tables.REAL_ACCOUNTS,
     tables.CHECKS,

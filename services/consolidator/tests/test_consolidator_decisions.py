@@ -209,6 +209,15 @@ class TestOnDemand:
         assert await positions(database) == {"TSLA": 12}
         assert (await rows(database, self.COUNTS.format(DEFAULT)))[0][5] == 1
 
+    async def test_it_trusts_what_is_stored_and_not_what_this_process_remembers(
+        self, applier, database
+    ) -> None:
+        await apply(applier, *TSLA)
+        async with database.transaction() as conn:
+            await conn.execute("DELETE FROM portfolio.positions")
+        await apply(applier, requested(DEFAULT))
+        assert await positions(database) == {"TSLA": 12}
+
     async def test_a_portfolio_nobody_knows_is_left_out(self, applier, database) -> None:
         assert await apply(applier, *TSLA, requested(RETIREMENT)) == [DONE] * 3
         assert await rows(database, self.COUNTS.format(DEFAULT)) == []

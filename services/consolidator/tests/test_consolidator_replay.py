@@ -26,7 +26,7 @@ from persistence import roles
 from persistence.database import Database
 
 TEXT = files("consolidator").joinpath("identity.toml").read_text(encoding="utf-8")
-SUSPICIOUS = TEXT.replace("different = 0.33", "different = 0.98").replace("same = 0.75", "same = 0.99")
+SUSPICIOUS = TEXT.replace("different = 0.24", "different = 0.98").replace("same = 0.75", "same = 0.99")
 Run = Callable[..., Any]
 
 
@@ -253,14 +253,14 @@ def alike(*names: str, masks: tuple[str | None, ...]) -> list[Evidence]:
     [
         ("same = 0.60", "same = 0.75", "flagged"),
         ("same = 0.75", "same = 0.60", "unflagged"),
-        ("different = 0.33", "different = 0.74", "split"),
-        ("different = 0.74", "different = 0.33", "merged"),
+        ("different = 0.24", "different = 0.74", "split"),
+        ("different = 0.74", "different = 0.24", "merged"),
     ],
 )
 def test_every_kind_of_change_is_told_apart(before: str, after: str, kind: str) -> None:
     def weighed(change: str):
         name = change.partition(" ")[0]
-        plain = {"same": "same = 0.75", "different": "different = 0.33"}[name]
+        plain = {"same": "same = 0.75", "different": "different = 0.24"}[name]
         return read_weights(TEXT.replace(plain, change))
 
     accounts = alike("a", "b", masks=("1234", "1234"))

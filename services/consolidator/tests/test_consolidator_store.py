@@ -14,12 +14,23 @@ import pytest
 from consolidator.admission import classify
 from consolidator.apply import Applier
 from consolidator.measures import Measures
+from consolidator.migrations.views import VIEWS
 from consolidator.rules import DEFAULT_RULES
+from consolidator.store.loading import LOCK, lock_keys
 from consolidator.sweep import Sweep
 from consolidator.testing import NOW, Link, dump, received, stock
 from contracts.accounts import Balance, BalancesSnapshot
+from contracts.decisions import (
+    ConsolidationRequested,
+    IdentityDecided,
+    IdentityVerdict,
+    PortfolioDefined,
+    SnapshotJudged,
+    SnapshotVerdict,
+)
 from contracts.envelope import decode
 from contracts.holdings import Contribution
+from contracts.ids import portfolio_id
 from contracts.instruments import Instrument
 from contracts.messages import (
     AccountBreakFound,
@@ -33,6 +44,7 @@ from contracts.money import Money
 from contracts.statuses import ConnectionStatus, SyncStatus
 from contracts.transactions import Transaction, TransactionsBatch, TransactionType
 from messaging.policy import DONE, Park, TransientError
+from persistence import roles
 from persistence.database import Database
 from service_kit.clock import FakeClock
 from service_kit.metrics import Metrics
@@ -473,6 +485,72 @@ def _page(version: int, names: Sequence[str], removed: list[str]) -> Transaction
     )
 
 
+async def _something_of_everything(applier: Applier, user: str) -> None:
+    """Rows in every table: the same ids of decisions for every user, as a careless caller might choose them."""
+    link, better = Link("plaid", "fidelity", user=user), Link("snaptrade", "fidelity", user=user)
+    number = "00000000-0000-4000-8000-000000000001"
+    said = {"user_id": user, "decided_by": user, "decided_at": NOW}
+    finished = SyncFinished(
+        user_id=user,
+        provider="plaid",
+        connection_id=link.connection_id,
+        institution="fidelity",
+        run_id="run",
+        kind="full",
+        trigger="webhook",
+        status=SyncStatus.COMPLETED,
+        accounts=1,
+        holdings=1,
+        provider_calls=1,
+        cost=Money(amount=Decimal(0), currency="USD"),
+        started_at=NOW,
+        finished_at=NOW,
+        version=1,
+    )
+    await apply(
+        applier,
+        link.linked(),
+        link.lists(link.account(mask="1234", total=30)),
+        link.holds(*[stock(key, 1) for key in "ABC"]),
+        link.has(Balance(currency="USD", cash=Decimal(1))),
+        finished,
+    )
+    await apply(
+        applier,
+        better.lists(better.account(mask="1234", total=30)),
+        better.holds(*[stock(key, 1) for key in "ABC"]),
+        link.holds(*[stock(key, 1) for key in "AB"], version=2),
+        IdentityDecided(
+            decision_id=number,
+            account_ids=sorted((link.account_id("a"), better.account_id("a"))),
+            verdict=IdentityVerdict.SAME,
+            **said,
+        ),
+        SnapshotJudged(
+            user_id=user,
+            judgement_id=number,
+            account_id=link.account_id("a"),
+            version=9,
+            verdict=SnapshotVerdict.ACCEPT,
+            judged_by=user,
+            judged_at=NOW,
+        ),
+        PortfolioDefined(
+            user_id=user,
+            portfolio_id=portfolio_id(user, "mine"),
+            name="mine",
+            deleted=False,
+            account_ids=[link.account_id("a")],
+            version=1,
+            defined_at=NOW,
+        ),
+        ConsolidationRequested(
+            user_id=user, request_id=number, portfolio_ids=[], requested_by=user, requested_at=NOW
+        ),
+    )
+    await apply(applier, better.is_now(ConnectionStatus.BROKEN, 3))
+
+
 class TestViews:
     async def test_each_user_sees_their_own_rows_and_nobody_sees_any(self, applier, reader) -> None:
         mine, theirs = SCHWAB, Link("plaid", "chase", user="user-2")
@@ -480,6 +558,19 @@ class TestViews:
         for view, count in (("v_positions", 20), ("v_holdings", 20), ("v_accounts", 1), ("v_connections", 1)):
             assert len(await rows(reader, f"SELECT 1 FROM portfolio.{view}", "user-1")) == count
             assert await rows(reader, f"SELECT 1 FROM portfolio.{view}") == []
+
+    async def test_every_view_shows_each_user_their_own_rows_only(self, applier, reader) -> None:
+        for user in ("user-1", "user-2"):
+            await _something_of_everything(applier, user)
+        for view in VIEWS:
+            query = f"SELECT user_id, count(*) FROM portfolio.{view} v GROUP BY 1"
+            assert await rows(reader, query) == []
+            counts = [await rows(reader, query, user) for user in ("user-1", "user-2")]
+            assert [[user for user, _ in found] for found in counts] == [["user-1"], ["user-2"]], view
+        told = "SELECT holds FROM portfolio.v_identity_decisions"
+        assert await rows(reader, told, "user-1") == [(True,)]
+        told = "SELECT state, json_array_length(content) FROM portfolio.v_snapshots ORDER BY version, 2"
+        assert ("superseded", 3) in await rows(reader, told, "user-1")
 
     async def test_contributions_and_instruments_have_the_form_of_the_contracts(
         self, applier, reader
@@ -508,3 +599,32 @@ class TestViews:
         async with await psycopg.AsyncConnection.connect(migrated_database.admin_url) as admin:
             row = await (await admin.execute(query)).fetchone()
         assert row == (0,)
+
+
+class TestSweepOfMany:
+    async def test_a_user_that_is_busy_elsewhere_does_not_keep_the_others_waiting(
+        self, migrated_database, applier, database, clock
+    ) -> None:
+        busy, other = Link("plaid", "chase", user="user-1"), Link("plaid", "chase", user="user-2")
+        await apply(applier, busy.holds(stock("A", 1)), other.holds(stock("A", 1)))
+        clock.advance(timedelta(days=4))
+        hasty = Database(migrated_database.url(roles.CONSOLIDATOR), lock_timeout=0.1)
+        await hasty.open()
+        looking = Applier(hasty, DEFAULT_RULES, clock, Measures(Metrics("t")))
+        async with database.transaction() as conn:
+            await conn.execute(LOCK, (lock_keys(["user-1"]),))
+            assert await sweep(hasty, looking, clock).once() == 1
+        stale = "SELECT user_id, stale FROM portfolio.real_accounts ORDER BY 1"
+        assert await rows(database, stale) == [("user-1", False), ("user-2", True)]
+        assert await sweep(hasty, looking, clock).once() == 1
+        assert await sweep(hasty, looking, clock).once() == 0
+        await hasty.close()
+
+    async def test_a_statement_that_takes_too_long_does_not_end_the_sweep(
+        self, applier, database, clock, monkeypatch
+    ) -> None:
+        monkeypatch.setattr("consolidator.sweep.LET_GO", "SELECT 1/0")
+        sweeping = asyncio.create_task(sweep(database, applier, clock).run())
+        await asyncio.sleep(0.3)
+        assert not sweeping.done()
+        sweeping.cancel()

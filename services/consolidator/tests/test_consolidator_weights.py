@@ -29,7 +29,7 @@ def test_numbers_are_taken_exactly_as_they_are_written() -> None:
         ("institution = 0.25", "institution = 'much'", "institution"),
         ("institution = 0.25", "institution = nan", "institution must be finite"),
         ("differs = -0.60", "differs = inf", "mask.differs must be finite"),
-        ("same = 0.75", "same = 0.30", "verdict.different must be below verdict.same"),
+        ("same = 0.75", "same = 0.20", "verdict.different must be below verdict.same"),
         ("age = [[24, 1], [48, 0.3]]", "age = []", "age must be points"),
         ("age = [[24, 1], [48, 0.3]]", "age = [[24, 1], [24, 0.3]]", "age must be points"),
         ("age = [[24, 1], [48, 0.3]]", "age = [[24, nan], [48, 0.3]]", "age must be finite"),

@@ -278,7 +278,20 @@ async def test_a_number_that_is_no_decimal_string_is_refused_and_says_so(bare_ap
         ({"symbol": "AAPL", "quantity": "1", "price": "10", "market_value": "1000"}, "market_value", "contradiction"),
         ({"symbol": "AAPL", "quantity": "1", "market_value": "9" * 19}, "market_value", "out_of_range"),
         ({"symbol": "AAPL", "quantity": "1", "market_value": "0." + "1" * 11}, "market_value", "too_fine"),
-        ({"symbol": "AAPL", "quantity": "9" * 20, "price": "9" * 20}, "price", "out_of_range"),
+        ({"symbol": "AAPL", "quantity": "1", "market_value": "1" + "0" * 14}, "market_value", "out_of_range"),
+        ({"symbol": "AAPL", "quantity": "1" + "0" * 17}, "quantity", "out_of_range"),
+        ({"symbol": "CUR:USD", "quantity": "-1" + "0" * 14}, "quantity", "out_of_range"),
+        ({"symbol": "AAPL", "quantity": "9" * 17, "price": "9" * 17}, "price", "out_of_range"),
+        ({"symbol": "AAPL", "quantity": "1", "price": "1" + "0" * 14}, "price", "out_of_range"),
+        ({"symbol": "VOD.L", "quantity": "1", "currency": "GBX", "price": "0." + "1" * 17}, "price", "too_fine"),
+        ({"symbol": "VOD.L", "quantity": "1", "currency": "GBX", "cost_basis": "0." + "1" * 9}, "cost_basis", "too_fine"),
+        ({"symbol": "CUR:GBP", "quantity": "1" * 16 + "." + "1" * 13, "currency": "GBX"}, "quantity", "too_fine"),
+        ({"symbol": "M\u017fFT", "quantity": "1"}, "symbol", "bad_symbol"),
+        ({"symbol": "AAPL\u0662\u0667\u0660\u0661\u0661\u0665C00260000", "quantity": "1"}, "symbol", "bad_symbol"),
+        ({"name": "\U0001f4b0!", "quantity": "1"}, "name", "bad_name"),
+        (BTC | {"figi": "a\x00b"}, "figi", "control_character"),
+        (CASH | {"isin": "a\x00b"}, "isin", "control_character"),
+        (OPTION | {"cusip": "a\x00b"}, "cusip", "control_character"),
         ({"symbol": "AAPL", "quantity": "1", "cost_basis": "1", "cost_per_unit": "1"}, "cost_per_unit", "contradiction"),
         ({"symbol": "AAPL", "quantity": "1", "multiplier": "100"}, "multiplier", "not_an_option"),
         (OPTION | {"multiplier": "0"}, "multiplier", "out_of_range"),
@@ -440,6 +453,25 @@ async def test_accounts_have_a_limit(api, monkeypatch):
     assert (await api.post("/v1/accounts/manual", BODY)).status_code == 202
 
 
+async def test_deleting_twice_at_once_is_as_harmless_as_one_after_the_other(api, outbox):
+    account = await entered(api, AAPL)
+    seen = len(outbox())
+    answers = await asyncio.gather(*(api.request("DELETE", f"/v1/accounts/{account}") for _ in range(4)))
+    assert [one.status_code for one in answers] == [202] * 4
+    assert len(outbox()) == seen + 1
+
+
+async def test_things_known_by_name_alone_are_one_only_by_the_whole_name(api):
+    long = "A note of the second issue of the housing society of the upper valley, " * 2
+    names = [long + "series A", long + "series B", "Ein Haus in Bern", "ein  Haus, in BERN"]
+    account = await entered(api, *({"name": name, "quantity": "1"} for name in names[:3]))
+    keys = list(await listed(api, account))
+    assert len(keys) == 3
+    assert all(len(key) < 150 for key in keys)
+    other = await entered(api, {"name": names[3], "quantity": "1"})
+    assert list(await listed(api, other)) == [keys[2]]
+
+
 async def test_five_thousand_holdings_are_one_event_and_too_long_names_are_refused_whole(api, outbox):
     account = await entered(api, CASH)
     rows = [{"symbol": f"S{n}", "quantity": "1.5", "price": "10"} for n in range(5000)]
@@ -548,6 +580,22 @@ async def test_what_is_entered_is_part_of_the_portfolio_when_it_is_answered(api,
     assert (await api.request("DELETE", f"/v1/accounts/{other}")).status_code == 204
     assert quantities(await api.get("/v1/positions")) == {}
     assert [row["id"] for row in (await api.get("/v1/accounts")).json()["items"]] == [account]
+
+
+async def test_the_largest_figures_of_every_account_together_can_still_be_summed(api, consolidator):
+    amount, count = "9" * 14 + ".9999999999", "9" * 17
+    rows = [
+        {"symbol": "MOST", "quantity": count, "market_value": amount, "cost_basis": amount},
+        {"symbol": "ALSO", "quantity": "1", "market_value": amount},
+        {"symbol": "CUR:USD", "quantity": amount},
+    ]
+    for place, institution in enumerate(["fidelity", "chase", "robinhood"]):
+        body = BODY | {"institution": institution, "holdings": rows[: 3 - place % 2]}
+        made = await api.post("/v1/accounts/manual", body)
+        assert (made.status_code, made.json()["status"]) == (201, "applied")
+    found = {row["instrument"]["key"]: row for row in (await api.get("/v1/positions")).json()["items"]}
+    assert Decimal(found["MOST"]["quantity"]) == 3 * Decimal(count)
+    assert Decimal(found["MOST"]["market_value"]) == 3 * Decimal(amount)
 
 
 # --- imports -----------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from gateway.manual.holdings import MAX_HOLDINGS
-from gateway.manual.sheet import reading
+from gateway.manual.sheet import headers, reading, skipping
 from gateway.manual.sheet.faults import UnreadableError
 from gateway.manual.sheet.layout import Choices, layout
 from gateway.manual.sheet.reading import read
@@ -183,8 +183,9 @@ def test_text_that_is_no_table_is_refused():
         ("-Infinity", "not_finite"),
         ("1E+05", "scientific"),
         ("1.23457E+11", "scientific"),
-        ("1" * 21, "out_of_range"),
+        ("1" * 18, "out_of_range"),
         ("0." + "1" * 19, "too_fine"),
+        ("-1234567890123456." + "1" * 19, "too_fine"),
         ("9" * 5000, "bad_number"),
         ("5\x00", "bad_number"),
         ("", "missing"),
@@ -220,6 +221,7 @@ def test_a_cell_that_is_no_number_is_refused_with_its_place(text, code):
         (".5", "0.5"),
         ("5.", "5"),
         ("007", "7"),
+        ("-12345678901234567.123456789012345678", "-12345678901234567.123456789012345678"),
     ],
 )
 def test_numbers_are_read_as_people_write_them(text, number):
@@ -301,7 +303,7 @@ def test_a_formula_in_a_text_is_kept_as_the_text_it_is():
 
 
 @pytest.mark.parametrize(
-    "symbol", ["=AAPL", "@AAPL", "+AAPL", "A\u0410PL", "NYSE:IBM", "A" * 65, "AA\u202ePL"]
+    "symbol", ["=AAPL", "@AAPL", "+AAPL", "A\u0410PL", "M\u017fFT", "NYSE:IBM", "A" * 65, "AA\u202ePL"]
 )
 def test_a_symbol_that_is_none_is_refused(symbol):
     found = opened(f"Symbol,Quantity\n{symbol},1\nVTI,2\n")
@@ -379,6 +381,10 @@ def test_pence_become_pounds():
     assert codes(mixed) == [(2, "contradiction")]
 
 
+def test_a_currency_of_look_alike_letters_is_none():
+    assert codes(opened("Symbol,Quantity,Currency\nAAPL,1,U\u017fD\n")) == [(2, "bad_currency")]
+
+
 def test_the_user_maps_columns_nobody_knows():
     file = "Wat,Hoeveel,Wanneer\nAAPL,5,2026-11-20\n"
     assert opened(file).table.missing == ["symbol", "quantity"]
@@ -418,3 +424,26 @@ def test_a_file_of_empty_lines_or_of_one_endless_line_is_refused_before_it_takes
         opened("Symbol,Quantity\nAAPL,1\n" + "\n" * 9_000_000)
     assert refused.value.code == "too_many_rows"
     assert codes(opened("Symbol,Quantity\nVTI,1\n" + "a," * 2_000_000 + "\n")) == [(3, "ragged")]
+
+
+def test_a_row_of_words_is_compared_with_the_header_and_not_the_header_with_every_row(monkeypatch):
+    folded = []
+
+    def counting(name):
+        folded.append(name)
+        return fold(name)
+
+    fold = headers.fold
+    columns = ",".join(f"c{number}" for number in range(198))
+    header = f"Symbol,Quantity,{columns}\n"
+    table = layout(header, Choices())
+    for module in (headers, skipping):
+        monkeypatch.setattr(module, "fold", counting)
+    found = read(header + "a,b,c\n" * 100, table, Choices(), "USD", NOW)
+    assert found.counts == {"bad_number": 100}
+    assert len(folded) <= 100 * 2 * 2 * 3
+
+
+def test_no_more_of_a_cell_is_looked_at_than_a_column_can_be_called():
+    # One character of this one becomes eighteen.
+    assert len(headers.fold("\ufdfa" * 100_000)) <= 18 * headers.LONGEST_NAME

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 
+import psycopg
 import structlog
 
 from consolidator.apply import Applier
@@ -16,7 +17,7 @@ EVERY = 60.0
 USERS = 100
 """Looked at per transaction."""
 SNAPSHOTS = 5_000
-"""Let go per transaction."""
+"""Accounts whose old snapshots are let go per transaction."""
 DUE = """SELECT user_id FROM (
     SELECT a.user_id FROM portfolio.snapshots s
     JOIN portfolio.accounts a ON a.user_id = s.user_id AND a.account_id = s.account_id
@@ -26,15 +27,27 @@ DUE = """SELECT user_id FROM (
             SELECT FROM json_array_elements(r.excluded) AS e(one)
             WHERE e.one->>0 = a.account_id::text AND NOT starts_with(e.one->>1, 'unhealthy:')))
     UNION SELECT r.user_id FROM portfolio.real_accounts r WHERE r.due_at <= %(now)s) AS due
-    ORDER BY user_id LIMIT %(users)s"""
+    ORDER BY random() LIMIT %(users)s"""
+# At random, so that users that cannot be looked at do not keep the others from it.
 # Of each account everything before the newest snapshot that is old enough, but nothing that a quarantine is
-# still judged by. That newest one is the base: what would come before it is too late to matter.
+# still judged by. That newest one is the base: what would come before it is too late to matter. Folding must be
+# able to begin with it, so it was counted: neither newer than what is counted now, nor rejected, nor of a
+# quarantine, after whose end trust began anew.
 LET_GO = """WITH bases AS (
-        SELECT s.user_id, s.account_id, max(s.version) AS version
+        SELECT s.user_id, s.account_id, max(s.version) FILTER (WHERE c.sound) AS version
         FROM portfolio.sightings s
+        JOIN portfolio.snapshots n ON n.user_id = s.user_id AND n.account_id = s.account_id
+            AND n.state = 'current' AND n.version >= s.version
+        LEFT JOIN (SELECT DISTINCT user_id, account_id, version FROM portfolio.snapshot_judgements
+            WHERE verdict = 'reject') j ON j.user_id = s.user_id AND j.account_id = s.account_id
+            AND j.version = s.version
+        CROSS JOIN LATERAL (SELECT j.version IS NULL
+            AND s.synced_at >= coalesce(n.trusted_since, '-infinity') AS sound) c
         WHERE s.synced_at < %(kept)s AND NOT EXISTS (SELECT FROM portfolio.snapshots q
             WHERE q.user_id = s.user_id AND q.account_id = s.account_id AND q.state = 'quarantined')
-        GROUP BY s.user_id, s.account_id HAVING count(*) > 1 ORDER BY s.user_id LIMIT %(snapshots)s),
+        GROUP BY s.user_id, s.account_id
+        HAVING min(s.version) < max(s.version) FILTER (WHERE c.sound)
+        ORDER BY s.user_id LIMIT %(snapshots)s),
     gone AS (
         DELETE FROM portfolio.sightings s USING bases b
         WHERE s.user_id = b.user_id AND s.account_id = b.account_id AND s.version < b.version
@@ -71,23 +84,41 @@ class Sweep:
     async def run(self) -> None:
         """Sweep until cancelled."""
         while True:
+            more = False
             try:
-                looked_at = await self.once()
-                await self.let_go()
-            except (DatabaseUnavailable, TransientError) as error:
-                looked_at = 0
-                log.warning("sweep.interrupted", error=str(error))
-            await asyncio.sleep(0 if looked_at == USERS else self._every)
+                more = await self.once() == USERS
+                # Each account that is thinned out loses one snapshot at least: so many may not have been all.
+                more |= await self.let_go() >= SNAPSHOTS
+            except (DatabaseUnavailable, TransientError, psycopg.Error) as error:
+                # A statement or a lock that took too long is no reason to stop applying messages.
+                log.warning(
+                    "sweep.interrupted", error=type(error).__name__, sqlstate=getattr(error, "sqlstate", None)
+                )
+            await asyncio.sleep(0 if more else self._every)
 
     async def once(self) -> int:
-        """Look at the first users that need it; returns how many there were."""
+        """Look at some of the users that need it; returns how many could be."""
         now = self._clock.now()
         values = {"aged": now - self._max_age, "now": now, "users": USERS}
         async with self._database.transaction() as conn:
             users = [row[0] for row in await (await conn.execute(DUE, values)).fetchall()]
-        if users:
+        looked_at = await self._look_again(users) if users else 0
+        if looked_at:
+            log.info("sweep.looked_again", users=looked_at)
+        return looked_at
+
+    async def _look_again(self, users: list[str]) -> int:
+        """Look at these users together, else at each alone; returns how many that worked for."""
+        try:
             await self._applier.touch(users)
-            log.info("sweep.looked_again", users=len(users))
+        except (DatabaseUnavailable, TransientError):
+            raise
+        except Exception:
+            # One user's trouble must not take the others with it.
+            if len(users) == 1:
+                log.exception("sweep.user_failed")
+                return 0
+            return sum([await self._look_again([user]) for user in users])
         return len(users)
 
     async def let_go(self) -> int:

@@ -127,8 +127,9 @@ class Work:
             book = self.books[user]
             for portfolio in book.all_portfolios():
                 version = book.versions.get(portfolio, 0)
-                # A portfolio that never changed has no positions.
-                known = self.remembered.digests(portfolio, version) if version else {}
+                # A portfolio that never changed has no positions; on demand, only what is stored counts.
+                known = None if book.requests else self.remembered.digests(portfolio, version)
+                known = known if version else {}
                 if known is None:
                     unknown[portfolio] = user
                 else:
@@ -198,5 +199,12 @@ def _with_news(messages: list[Any], books: Books) -> list[Book]:
 
 
 def _is_news(message: HoldingsSnapshot, book: Book) -> bool:
+    """Whether it may not simply move the clocks: it holds something else, or somebody rejected it."""
     current = book.holding(message.account_id).current
-    return current is not None and current.content_hash != message.content_hash
+    return current is not None and (
+        current.content_hash != message.content_hash
+        or any(
+            one.version == message.clocks.version and one.account_id == message.account_id
+            for one in book.judgements
+        )
+    )

@@ -4,6 +4,8 @@ from consolidator.migrations.tables import amount
 
 ALTERATIONS = (
     "ALTER TABLE portfolio.identity_decisions DROP CONSTRAINT identity_decisions_verdict_check",
+    """UPDATE portfolio.identity_decisions SET verdict = 'undone', decided_at = undone_at
+        WHERE undone_at IS NOT NULL""",
     """ALTER TABLE portfolio.identity_decisions DROP COLUMN undone_at,
         ADD CONSTRAINT identity_decisions_verdict_check CHECK (verdict IN ('same', 'different', 'undone'))""",
     # What a late snapshot changes is told from `sightings`.
@@ -86,4 +88,20 @@ USER_TABLES = (
     "portfolios",
     "consolidations",
     "source_switches",
+)
+ROW_SECURITY = ("identity_decisions", "snapshots", "real_accounts")
+"""Tables whose rows are carried over: the owner must see them for that, whoever it is."""
+SEEN = """SELECT user_id, state, account_id::text, version, content_hash FROM portfolio.snapshots
+    WHERE state IN ('current', 'quarantined')"""
+NAME_SEEN = """UPDATE portfolio.snapshots SET snapshot_id = %s::uuid
+    WHERE user_id = %s AND account_id = %s::uuid AND state = %s"""
+CARRIED_OVER = (
+    # What came before the counted snapshot is not known any more, so that it is the base.
+    """INSERT INTO portfolio.sightings (user_id, account_id, version, snapshot_id, content_hash, as_of, synced_at,
+            holdings, value, value_currency, unpriced, base)
+        SELECT user_id, account_id, version, snapshot_id, content_hash, as_of, synced_at, holdings,
+            value, value_currency, unpriced, state = 'current'
+        FROM portfolio.snapshots WHERE state IN ('current', 'quarantined')""",
+    # Positions say more of their contributions now: the sweep looks at everybody, and they are summed anew.
+    "UPDATE portfolio.real_accounts SET due_at = now()",
 )

@@ -142,16 +142,19 @@ class Changes:
                 self.kept |= _instruments(held.quarantine.sight)
 
     def _sightings(self, before: Book, after: Book) -> None:
-        """Keep every complete snapshot that was seen, and whole what nothing else stores any more."""
+        """Keep every complete snapshot that was seen, and whole what nothing else stores any more.
+
+        What a kept snapshot held is stored with it, or with a newer one of the same content: the older ones are
+        let go first.
+        """
         written = dict(after.sighted)
         for account_id in {account_id for account_id, _ in after.sighted} | after.histories.keys():
-            stored = _stored(after.holding(account_id))
             for sight in _stored(before.holding(account_id)).values():
-                if sight.content_hash not in stored:
+                if not _is_stored(sight, after.holding(account_id)):
                     written.setdefault((account_id, sight.version), sight)
         new = []
         for (account_id, _), sight in written.items():
-            whole = sight.content_hash not in _stored(after.holding(account_id))
+            whole = not _is_stored(sight, after.holding(account_id))
             new.append(rows.sighting_row(after.user_id, account_id, sight, whole=whole))
             if whole:
                 self.kept |= _instruments(sight)
@@ -202,6 +205,12 @@ def _stored(held: Held) -> dict[str, Sight]:
     """The snapshots whose content is stored as holdings or as a quarantine, by that content."""
     sights = (held.current, held.quarantine.sight if held.quarantine else None)
     return {sight.content_hash: sight for sight in sights if sight is not None}
+
+
+def _is_stored(sight: Sight, held: Held) -> bool:
+    """Whether its content is stored as holdings or as a quarantine, and with a snapshot that is not older."""
+    found = _stored(held).get(sight.content_hash)
+    return found is not None and found.version >= sight.version
 
 
 def _instruments(sight: Sight) -> set[str]:

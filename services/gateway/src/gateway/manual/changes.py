@@ -126,9 +126,10 @@ async def delete(gateway: Gateway, target: Target) -> Outcome:
     """
     now = gateway.clock.now()
     async with gateway.database.transaction(target.user_id) as conn:
+        await store.lock(conn, target.user_id, target.account_id)
         account = await store.find(conn, target.user_id, target.account_id, deleted=True)
         if account is None:
-            before = await known(conn, target.user_id, target.account_id, lock=True)
+            before = await known(conn, target.user_id, target.account_id)
             check_match(before, target.if_match)
             account = changed(before, version=before.version + 1, updated_at=now)
             await store.forget(conn, account)

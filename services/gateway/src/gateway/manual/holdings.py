@@ -6,10 +6,18 @@ from decimal import Decimal
 
 from contracts.holdings import Holding
 from contracts.instruments import Instrument, InstrumentKind
-from contracts.money import InexactNumberError, amount, product, quantity
+from contracts.money import InexactNumberError, product
 from gateway.manual.entries import Entry, EntryError
 from gateway.manual.instruments import instrument
-from gateway.manual.units import ONE, Unit, exact_amount, exact_quantity, unit, whole_units
+from gateway.manual.units import (
+    LARGEST_AMOUNT,
+    ONE,
+    Unit,
+    exact_amount,
+    exact_quantity,
+    unit,
+    whole_units,
+)
 
 MAX_HOLDINGS = 5_000
 FAR_OFF = Decimal(10)
@@ -91,7 +99,7 @@ def _price(entry: Entry, in_unit: Unit) -> Decimal | None:
         raise EntryError(
             "price", "out_of_range", "A price is not negative; a short position has a quantity below 0."
         )
-    return quantity(whole_units(exact_quantity("price", entry.price), in_unit.divisor))
+    return exact_quantity("price", whole_units(entry.price, in_unit.divisor))
 
 
 def _value(
@@ -105,7 +113,7 @@ def _value(
                 "market_value", "missing", "A bond needs its value: prices may be per 100 of face."
             )
         return worked_out
-    value = amount(whole_units(exact_amount("market_value", entry.market_value), in_unit.divisor))
+    value = exact_amount("market_value", whole_units(entry.market_value, in_unit.divisor))
     if value * count < 0:
         raise EntryError(
             "market_value",
@@ -132,17 +140,20 @@ def _cost(entry: Entry, of: Instrument, count: Decimal, in_unit: Unit) -> Decima
             raise EntryError(
                 "cost_per_unit", "contradiction", "Give the total cost or the cost per unit, not both."
             )
-        return amount(whole_units(exact_amount("cost_basis", entry.cost_basis), in_unit.divisor))
+        return exact_amount("cost_basis", whole_units(entry.cost_basis, in_unit.divisor))
     if entry.cost_per_unit is None:
         return None
-    each = whole_units(exact_quantity("cost_per_unit", entry.cost_per_unit), in_unit.divisor)
+    each = exact_quantity("cost_per_unit", whole_units(entry.cost_per_unit, in_unit.divisor))
     return _product("cost_per_unit", each, count, of.multiplier or ONE)
 
 
 def _product(field: str, *factors: Decimal) -> Decimal:
+    """The product, rounded as amounts are."""
+    large = EntryError(field, "out_of_range", "Times the quantity it is larger than any amount kept.")
     try:
-        return product(*factors)
+        result = product(*factors)
     except InexactNumberError as error:
-        raise EntryError(
-            field, "out_of_range", "Times the quantity it is larger than any amount kept."
-        ) from error
+        raise large from error
+    if result.copy_abs() >= LARGEST_AMOUNT:
+        raise large
+    return result

@@ -1,11 +1,13 @@
 """Importing a file: first a preview that changes nothing, then all of it or nothing."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from dataclasses import replace as changed
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from contracts.errors import ErrorCode
@@ -27,7 +29,11 @@ from gateway.refusals import not_found, refusal
 from persistence.database import Connection
 from service_kit.api_errors import ApiError
 
+T = TypeVar("T")
 PREVIEW = "preview"
+READERS = 2
+"""Files read at once in one process. A file of 100,000 rows takes its seconds; other work has other threads."""
+_READERS = ThreadPoolExecutor(READERS, thread_name_prefix="sheet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +166,11 @@ async def _understood(gateway: Gateway, account: ManualAccount, upload: Upload) 
     Raises:
         UnreadableError: it is no table.
     """
-    text, encoding = await asyncio.to_thread(_text, upload.content)
-    table = await asyncio.to_thread(layout, text, upload.choices)
+    text, encoding = await _aside(partial(_text, upload.content))
+    table = await _aside(partial(layout, text, upload.choices))
     table, choices, remembered = await _as_before(gateway, account.user_id, text, table, upload.choices)
     now = gateway.clock.now()
-    reading = await asyncio.to_thread(read, text, table, choices, account.currency, now)
+    reading = await _aside(partial(read, text, table, choices, account.currency, now))
     return Understood(encoding, reading, choices, remembered)
 
 
@@ -184,7 +190,12 @@ async def _as_before(
         usual_decimal=before.usual_decimal,
         usual_dates=before.usual_dates,
     )
-    return await asyncio.to_thread(layout, text, together), together, True
+    return await _aside(partial(layout, text, together)), together, True
+
+
+async def _aside(work: Callable[[], T]) -> T:
+    """Do it off the event loop, when its turn has come."""
+    return await asyncio.get_running_loop().run_in_executor(_READERS, work)
 
 
 async def _kept(gateway: Gateway, account: ManualAccount, mode: Mode, understood: Understood) -> Previewed:
@@ -193,7 +204,8 @@ async def _kept(gateway: Gateway, account: ManualAccount, mode: Mode, understood
     lines = [line for _, line in reading.lines]
     now = gateway.clock.now()
     async with gateway.database.transaction(account.user_id) as conn:
-        current = await known(conn, account.user_id, account.account_id)
+        # Locked, so that a preview is never kept for an account that is being deleted.
+        current = await known(conn, account.user_id, account.account_id, lock=True)
         before = await store.rows(conn, account.user_id, account.account_id)
         then = after(mode, before, lines)
         ready = bool(lines) and not reading.fatal

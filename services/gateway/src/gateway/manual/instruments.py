@@ -4,6 +4,7 @@ import re
 import unicodedata
 from datetime import date
 from decimal import Decimal
+from hashlib import blake2b
 
 from contracts.instruments import (
     Instrument,
@@ -39,6 +40,7 @@ KINDS = {
 """What can be entered; futures and contracts for difference cannot be valued from what a person types."""
 SHARES_PER_CONTRACT = Decimal(100)
 MULTIPLIER_MAX = Decimal(10**9)
+LONGEST_SLUG = 100
 _COIN = re.compile(r"[A-Z0-9]{1,20}")
 _FUND = re.compile(r"[A-Z]{4}X")
 _KEYED = re.compile(r"(FIGI|ISIN|CUSIP):(.*)")
@@ -55,7 +57,7 @@ def instrument(entry: Entry, currency: str) -> Instrument:
     Raises:
         EntryError: symbol, type or an identifier cannot be read, or nothing says what it is.
     """
-    symbol = entry.symbol.strip().upper() if entry.symbol else None
+    symbol = _upper(entry.symbol)
     kind = _kind(entry.type, symbol)
     if entry.multiplier is not None and kind is not InstrumentKind.OPTION:
         raise EntryError("multiplier", "not_an_option", "Only options have a multiplier.")
@@ -83,6 +85,16 @@ def option_symbol(text: str) -> str | None:
     else:
         return None
     return occ_symbol(f"{root}{day}{right}{int(Decimal(strike) * 1000):08d}")
+
+
+def _upper(symbol: str | None) -> str | None:
+    """The symbol in upper case; before, for a look-alike such as a long s would become the letter it is not."""
+    if not symbol:
+        return None
+    plain = symbol.strip()
+    if not plain.isascii():
+        raise EntryError("symbol", "bad_symbol", "A symbol is written in plain letters and digits.")
+    return plain.upper()
 
 
 def _kind(given: str | None, symbol: str | None) -> InstrumentKind:
@@ -159,7 +171,7 @@ def _security(symbol: str | None, kind: InstrumentKind, entry: Entry, currency: 
     named = _ticker(symbol)
     if named is None and not any(known.values()) and not entry.name:
         raise EntryError("symbol", "missing", "Say what it is: a symbol, a FIGI, ISIN or CUSIP, or a name.")
-    own = "" if named else _slug(entry.name or "")
+    own = "" if named or any(known.values()) else _slug(entry.name or "")
     key = security_key(symbol=named, provider=PROVIDER, security_id=own, **known)
     return Instrument(
         key=key,
@@ -185,5 +197,15 @@ def _ticker(symbol: str | None) -> str | None:
 
 
 def _slug(name: str) -> str:
-    """What a thing without any identifier is known by: its name, so that two accounts' rows of it are one."""
-    return _NOT_SLUG.sub("-", unicodedata.normalize("NFKC", name).casefold()).strip("-")[:120]
+    """What a thing without any identifier is known by: its name, so that two accounts' rows of it are one.
+
+    Raises:
+        EntryError: the name has no letter or digit in it.
+    """
+    slug = _NOT_SLUG.sub("-", unicodedata.normalize("NFKC", name).casefold()).strip("-_")
+    if not slug:
+        raise EntryError("name", "bad_name", "A name that is all there is to know a thing by needs a letter.")
+    if len(slug) <= LONGEST_SLUG:
+        return slug
+    # Long names of one issuer's series often differ in their last word alone.
+    return f"{slug[:LONGEST_SLUG]}-{blake2b(slug.encode(), digest_size=8).hexdigest()}"

@@ -58,6 +58,14 @@ async def find(
         return await cursor.fetchone()
 
 
+async def lock(conn: Connection, user_id: str, account_id: UUID) -> None:
+    """Let nobody else change the account until the transaction ends, deleted or not."""
+    await conn.execute(
+        "SELECT 1 FROM gateway.manual_accounts WHERE user_id = %s AND account_id = %s FOR UPDATE",
+        (user_id, account_id),
+    )
+
+
 async def update(conn: Connection, account: ManualAccount, *, deleted: bool = False) -> None:
     """Store a changed account, locked before."""
     await conn.execute(

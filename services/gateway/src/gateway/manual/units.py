@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import NamedTuple
 
-from contracts.money import InexactNumberError, amount, quantity
+from contracts.money import amount, quantity
 from gateway.manual.entries import EntryError
 
 MINOR_UNITS = {
@@ -19,11 +19,14 @@ MINOR_UNITS = {
 }
 """Prices in hundredths are quoted under codes of their own; only the case tells ``GBp`` from ``GBP``."""
 ONE, HUNDRED = Decimal(1), Decimal(100)
+LARGEST_QUANTITY, LARGEST_AMOUNT = Decimal(10) ** 17, Decimal(10) ** 14
+"""Figures stay below these, so that no sum over all holdings or accounts a user may have outgrows its column."""
 _CODE = re.compile(r"[A-Z][A-Z0-9]{2,4}")
 _ROOM = {
-    "a quantity": "at most 20 digits before and 18 after the decimal point",
-    "an amount": "at most 18 digits before and 10 after the decimal point",
+    LARGEST_QUANTITY: "at most 17 digits before and 18 after the decimal point",
+    LARGEST_AMOUNT: "at most 14 digits before and 10 after the decimal point",
 }
+_divide = Context(prec=80).divide
 
 
 class Unit(NamedTuple):
@@ -43,7 +46,8 @@ def unit(text: str, field: str = "currency") -> Unit:
     if whole := MINOR_UNITS.get(given):
         return Unit(whole, HUNDRED)
     code = given.upper()
-    if not _CODE.fullmatch(code):
+    # Some other letters have an ASCII letter as their upper case.
+    if not given.isascii() or not _CODE.fullmatch(code):
         raise EntryError(field, "bad_currency", "A currency is a code of three to five letters, such as USD.")
     return Unit(MINOR_UNITS[code], HUNDRED) if code in MINOR_UNITS else Unit(code, ONE)
 
@@ -54,7 +58,7 @@ def exact_quantity(field: str, value: Decimal) -> Decimal:
     Raises:
         EntryError: it is too large or too finely divided to be kept exactly.
     """
-    return _exact(field, value, quantity, "a quantity")
+    return _exact(field, value, quantity, LARGEST_QUANTITY)
 
 
 def exact_amount(field: str, value: Decimal) -> Decimal:
@@ -63,19 +67,18 @@ def exact_amount(field: str, value: Decimal) -> Decimal:
     Raises:
         EntryError: it is too large or too finely divided to be kept exactly.
     """
-    return _exact(field, value, amount, "an amount")
+    return _exact(field, value, amount, LARGEST_AMOUNT)
 
 
 def whole_units(value: Decimal, divisor: Decimal) -> Decimal:
-    """A figure in hundredths as a figure in whole units of the currency."""
-    return value if divisor == ONE else value / divisor
+    """A figure in hundredths as a figure in whole units of the currency, exactly."""
+    return value if divisor == ONE else _divide(value, divisor)
 
 
-def _exact(field: str, value: Decimal, rule: Callable[[Decimal], Decimal], what: str) -> Decimal:
-    try:
-        kept = rule(value)
-    except InexactNumberError as error:
-        raise EntryError(field, "out_of_range", f"Too large: {_ROOM[what]}.") from error
+def _exact(field: str, value: Decimal, rule: Callable[[Decimal], Decimal], limit: Decimal) -> Decimal:
+    if not value.is_finite() or value.copy_abs() >= limit:
+        raise EntryError(field, "out_of_range", f"Too large: {_ROOM[limit]}.")
+    kept = rule(value)
     if kept != value:
-        raise EntryError(field, "too_fine", f"Too many decimals: {_ROOM[what]}.")
+        raise EntryError(field, "too_fine", f"Too many decimals: {_ROOM[limit]}.")
     return kept or Decimal(0)

@@ -83,6 +83,7 @@ InstitutionName = Annotated[
         description="A slug, a display name or any name, as for linking.",
         examples=["fidelity"],
     ),
+    AfterValidator(_printable),
 ]
 Mask = Annotated[
     str,
@@ -128,9 +129,9 @@ class HoldingFields(Taken):
         Moment | None, Field(description="A day or a time; UTC unless it says otherwise.")
     ] = None
     name: Text | None = None
-    figi: Annotated[str | None, Field(max_length=12)] = None
-    isin: Annotated[str | None, Field(max_length=12)] = None
-    cusip: Annotated[str | None, Field(max_length=9)] = None
+    figi: Annotated[str | None, Field(max_length=12), AfterValidator(_printable)] = None
+    isin: Annotated[str | None, Field(max_length=12), AfterValidator(_printable)] = None
+    cusip: Annotated[str | None, Field(max_length=9), AfterValidator(_printable)] = None
     multiplier: Annotated[Decimals | None, Field(description="Of an option, 100 unless it is said.")] = None
 
 

@@ -97,7 +97,8 @@ def value(found: Figure, mark: str) -> Decimal:
     if not _FORMS[mark].fullmatch(found.digits):
         raise FigureError("bad_number", f"This is not a number with '{mark}' as its decimal mark.")
     number = Decimal(found.digits.translate(_UNGROUPED[mark]))
-    return -number if found.negative else number
+    # The minus operator would round to the context's digits.
+    return number.copy_negate() if found.negative else number
 
 
 def _no_figure(text: str, plain: str) -> FigureError:

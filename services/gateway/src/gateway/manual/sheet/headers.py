@@ -42,12 +42,17 @@ ACCOUNT_NAMES = """account number, account no, account #, account id, account, k
     numéro de compte, compte, número de cuenta, cuenta, numero conto, conto, rekeningnummer, rekening"""
 FIDELITY_ONLY = frozenset({"lastpricechange", "percentofaccount"})
 """Its column ``Type`` says how a position is paid for (cash or margin), not what it is."""
+LONGEST_NAME = 200
+"""Characters of a cell that are looked at: no column is called more."""
 _APART = re.compile(r"[^\w#/]+|_")
 
 
 def fold(name: str) -> str:
     """A column's name without case, accents, blanks and punctuation."""
-    plain = unicodedata.normalize("NFKD", name.casefold())
+    name = name[:LONGEST_NAME].casefold()
+    if name.isascii():
+        return _APART.sub("", name)
+    plain = unicodedata.normalize("NFKD", name)
     return _APART.sub("", "".join(one for one in plain if not unicodedata.combining(one)))
 
 
@@ -55,22 +60,28 @@ def _folded(names: str) -> list[str]:
     return [fold(" ".join(name.split())) for name in names.split(",")]
 
 
-_RANKED: Mapping[str, Mapping[str, int]] = {
-    field: {name: rank for rank, name in reversed(list(enumerate(_folded(names))))}
-    for field, names in NAMES.items()
-}
+def _by_name() -> dict[str, list[tuple[str, int]]]:
+    known: dict[str, dict[str, int]] = {}
+    for field, names in NAMES.items():
+        for rank, name in enumerate(_folded(names)):
+            known.setdefault(name, {}).setdefault(field, rank)
+    return {name: list(fields.items()) for name, fields in known.items()}
+
+
+_FIELDS = _by_name()
+"""Name → the fields it can stand for, with its rank among the names of each."""
 _ACCOUNT = frozenset(_folded(ACCOUNT_NAMES))
 
 
 def detected(cells: Sequence[str]) -> dict[str, int]:
     """Field → column, for each field that a column of these names is known for."""
     folded = [fold(cell) for cell in cells]
-    found: dict[str, int] = {}
-    for field, ranks in _RANKED.items():
-        known = [(ranks[name], place) for place, name in enumerate(folded) if name in ranks]
-        if known:
-            found[field] = min(known)[1]
-    if FIDELITY_ONLY & set(folded):
+    best: dict[str, tuple[int, int]] = {}
+    for place, name in enumerate(folded):
+        for field, rank in _FIELDS.get(name, ()):
+            best[field] = min(best.get(field, (rank, place)), (rank, place))
+    found = {field: best[field][1] for field in NAMES if field in best}
+    if not FIDELITY_ONLY.isdisjoint(folded):
         found.pop("type", None)
     if "cost_basis" in found:
         # Both say the same; the total was not rounded per share.

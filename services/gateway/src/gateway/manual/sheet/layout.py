@@ -44,12 +44,12 @@ class Layout:
     mapping: Mapping[str, int]
     account: int | None
     preamble: int
+    folded: tuple[str, ...]
 
     @property
     def signature(self) -> str:
         """What this header is remembered by."""
-        names = "\n".join(fold(name) for name in self.columns)
-        return blake2b(names.encode(), digest_size=16).hexdigest()
+        return blake2b("\n".join(self.folded).encode(), digest_size=16).hexdigest()
 
     @property
     def missing(self) -> list[str]:
@@ -87,6 +87,7 @@ def layout(text: str, choices: Choices) -> Layout:
         chosen(columns, mapping, choices),
         account_column(header.cells),
         preamble,
+        tuple(fold(name) for name in columns),
     )
 
 
@@ -146,11 +147,13 @@ def _wordy(row: Record) -> int:
 def _named(cells: Sequence[str]) -> tuple[str, ...]:
     """Column names, each one once."""
     names: list[str] = []
+    taken: set[str] = set()
     for place, cell in enumerate(cells):
         plain = "".join(one for one in " ".join(cell.split()) if one.isprintable())[:MAX_NAME]
         name = plain or f"Column {place + 1}"
-        again = sum(fold(name) == fold(other) for other in names)
-        names.append(f"{name} ({place + 1})" if again else name)
+        own = fold(name)
+        names.append(f"{name} ({place + 1})" if own in taken else name)
+        taken.add(own)
     while len(names) > 1 and names[-1] == f"Column {len(names)}" and not cells[len(names) - 1].strip():
         names.pop()
     return tuple(names)

@@ -3,11 +3,12 @@
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import zip_longest
 
 from gateway.manual.sheet.faults import excerpt
 from gateway.manual.sheet.figures import is_blank
 from gateway.manual.sheet.headers import detected, fold
-from gateway.manual.sheet.layout import Layout
+from gateway.manual.sheet.layout import MAX_COLUMNS, Layout
 from gateway.manual.sheet.records import Record
 
 SHOWN = 100
@@ -67,12 +68,12 @@ def skipped(record: Record, why: Why) -> Skipped:
 
 
 def _header_like(record: Record, table: Layout) -> Why | None:
-    names = [fold(cell) for cell in record.cells if cell.strip()]
-    own = [fold(name) for name in table.columns]
-    if names == own[: len(names)]:
+    filled = record.filled
+    if len(filled) > MAX_COLUMNS:
+        return None
+    if all(fold(cell) == own for cell, own in zip_longest(filled, table.folded[: len(filled)], fillvalue="")):
         return Why.HEADER
-    known = len(detected(record.cells))
-    return Why.OTHER_TABLE if known >= _ANOTHER_HEADER else None
+    return Why.OTHER_TABLE if len(detected(filled)) >= _ANOTHER_HEADER else None
 
 
 def _is_sentence(filled: list[str]) -> bool:
