@@ -518,6 +518,8 @@ def _pair(one: str, other: str) -> tuple[str, str]:
 
 def _comparable(one: Sighted, other: Sighted) -> bool:
     """Whether nothing rules out from the start that two accounts are one."""
+    if one.provider == other.provider == "manual":
+        return False
     return one.institution == other.institution and one.connection_id != other.connection_id
 
 

@@ -75,3 +75,9 @@ def test_a_number_is_either_stored_exactly_or_refused(value: Decimal) -> None:
 def test_products_are_exact_before_they_are_rounded() -> None:
     assert product(Decimal("0.1"), Decimal("0.2"), Decimal(100)) == Decimal(2)
     assert product(Decimal("123456789.123456789"), Decimal("0.000000001")) == Decimal("0.1234567891")
+
+
+@pytest.mark.parametrize("alike", ["M\u017fFT", "\ufb01X", "AAPL\u066270115C00260000"])
+def test_a_look_alike_never_becomes_the_real_one(alike: str) -> None:
+    assert ticker(alike) is None
+    assert occ_symbol(alike) is None

@@ -351,6 +351,13 @@ def test_a_stranger_regroups_nobody(accounts, decisions) -> None:
     assert joined.links == alone.links
 
 
+def test_two_accounts_entered_by_hand_are_two_until_somebody_says_otherwise() -> None:
+    typed = {"institution": "manual", "provider": "manual", "lines": SAME}
+    pair = (seen("a", "1", **typed), seen("b", "2", **typed))
+    assert groups(*pair) == [{"a"}, {"b"}]
+    assert groups(*pair, decisions=(decided("same"),)) == [{"a", "b"}]
+
+
 @given(ACCOUNTS, DECISIONS)
 @settings(deadline=None)
 def test_an_unlike_account_of_one_institution_regroups_nobody(accounts, decisions) -> None:

@@ -69,7 +69,7 @@ class Instrument(Record, frozen=True, kw_only=True):
 
 
 _TICKER = re.compile(r"[A-Z0-9][A-Z0-9 .:/\-^=+_]{0,63}")
-_OCC = re.compile(r"([A-Z0-9.]{1,6}) *(\d{6})([CP])(\d{8})")
+_OCC = re.compile(r"([A-Z0-9.]{1,6}) *([0-9]{6})([CP])([0-9]{8})")
 
 
 def cash_key(currency: str) -> str:
@@ -88,7 +88,7 @@ def occ_symbol(text: str) -> str | None:
 
     Providers pad the root to six characters or not at all; both read as the same key.
     """
-    found = _OCC.fullmatch(text.strip().upper())
+    found = _OCC.fullmatch(text.strip().upper()) if text.isascii() else None
     return "".join(found.groups()) if found else None
 
 
@@ -101,7 +101,8 @@ def ticker(text: str | None) -> str | None:
     if text is None:
         return None
     symbol = text.strip().upper()
-    if not _TICKER.fullmatch(symbol):
+    # Before it is in upper case, some letter beyond ASCII would still be itself.
+    if not text.strip().isascii() or not _TICKER.fullmatch(symbol):
         return None
     share_class = re.fullmatch(r"([A-Z]{1,5})[/\-]([A-Z])", symbol)
     return ".".join(share_class.groups()) if share_class else symbol

@@ -5,9 +5,9 @@ from psycopg import pq
 
 RUN_AGAIN = frozenset({"40001", "40P01", "57P01"})
 LOST_CLASS = "08"
-# Out of something (disk, memory, connections), or the server is on its way down or up.
+# Out of something (disk, memory, connections), the server is on its way down or up, or others hold the lock.
 LATER_CLASS = "53"
-LATER = frozenset({"57P01", "57P02", "57P03", "25P03"})
+LATER = frozenset({"57P01", "57P02", "57P03", "25P03", "55P03"})
 
 
 class DatabaseUnavailable(Exception):  # noqa: N818 - the name says what to do: come back later

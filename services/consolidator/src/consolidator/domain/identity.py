@@ -16,6 +16,7 @@ from contracts.struct import Record
 
 _REAL = UUID("6f1d0b52-3c0e-5c4e-9d0f-2f6f0d3a7e11")
 UNDONE = "undone"
+ENTERED_BY_HAND = frozenset({"manual"})
 Pair = tuple[str, str]
 
 
@@ -65,7 +66,10 @@ def real_account_id(anchor: str) -> str:
 
 
 def candidates(accounts: Iterable[Evidence]) -> list[tuple[Evidence, Evidence]]:
-    """The pairs that could be one account: same institution, different connections."""
+    """The pairs that could be one account: same institution, different connections.
+
+    Whoever enters two accounts by hand says by that that they are two.
+    """
     by_institution: dict[str, list[Evidence]] = {}
     for account in accounts:
         by_institution.setdefault(account.institution, []).append(account)
@@ -75,6 +79,7 @@ def candidates(accounts: Iterable[Evidence]) -> list[tuple[Evidence, Evidence]]:
         if len(group) > 1
         for one, other in combinations(sorted(group, key=_id), 2)
         if one.connection_id != other.connection_id
+        and not (one.provider in ENTERED_BY_HAND and other.provider in ENTERED_BY_HAND)
     ]
 
 
