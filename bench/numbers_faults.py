@@ -37,7 +37,9 @@ HARMLESS = frozenset({"rate_limited"})
 """Faults that ask for patience: nothing is wrong with what was read before."""
 BEYOND_RECOGNITION = frozenset({"snaptrade half_page"})
 """A well-formed answer that leaves half of the positions out looks like a sale: only the account's total tells."""
-RUN_ENDED = "SELECT status FROM portfolio.v_sync_log WHERE user_id = %s AND trigger = %s"
+# Some faults announce themselves by webhook, and the run that follows serves our wish as well.
+RUN_ENDED = """SELECT status FROM portfolio.v_sync_log WHERE user_id = %s AND (trigger = %s OR started_at >= %s)
+    ORDER BY finished_at DESC LIMIT 1"""
 LINKED = "SELECT connection_id::text, external_id FROM portfolio.v_connections WHERE user_id = %s AND external_id IS NOT NULL"
 BREAK = "does not add up"
 READ = """SELECT count(*) > 0 AND bool_and(a.version IS NOT NULL AND NOT a.waiting AND NOT a.suspect)
@@ -139,8 +141,9 @@ class _Trial:
         before = await asyncio.to_thread(_quantities, frontend)
         if not before:
             raise RuntimeError("nothing was held before")
+        since = datetime.now(UTC)
         (await control.put(f"/_control/connections/{external}/faults/{case.fault}")).raise_for_status()
-        status = await self._synced(case, user, connection)
+        status = await self._synced(case, user, connection, since)
         during, marks = await asyncio.to_thread(lambda: (_quantities(frontend), _marks(frontend)))
         (await control.delete(f"/_control/connections/{external}/faults")).raise_for_status()
         lost = _lost(before, during)
@@ -165,7 +168,9 @@ class _Trial:
         [(connection, external)] = self._rows(LINKED, user)
         return connection, external
 
-    async def _synced(self, case: Case, user: str, connection: str, patience: float = PATIENCE) -> str:
+    async def _synced(
+        self, case: Case, user: str, connection: str, since: datetime, patience: float = PATIENCE
+    ) -> str:
         """Have the connection synced, and wait until the run's end is stored: what it read came before that."""
         trigger = f"check-{uuid.uuid4().hex[:12]}"
         command = SyncConnection(
@@ -179,8 +184,8 @@ class _Trial:
             outgoing_command(case.provider, command, source="check", time=datetime.now(UTC))
         )
         ended = f"{case.name}: the sync to end"
-        await self._until(lambda: bool(self._rows(RUN_ENDED, user, trigger)), ended, patience)
-        return str(self._rows(RUN_ENDED, user, trigger)[0][0])
+        await self._until(lambda: bool(self._rows(RUN_ENDED, user, trigger, since)), ended, patience)
+        return str(self._rows(RUN_ENDED, user, trigger, since)[0][0])
 
     async def _healed(
         self, case: Case, user: str, connection: str, frontend: Frontend, before: Quantities
@@ -188,7 +193,7 @@ class _Trial:
         """Whether a sync without the fault brings everything back as it was."""
         for attempt in range(ATTEMPTS):
             with suppress(TimeoutError):
-                await self._synced(case, user, connection, SOON)
+                await self._synced(case, user, connection, datetime.now(UTC), SOON)
             after, marks = await asyncio.to_thread(lambda: (_quantities(frontend), _marks(frontend)))
             if after == before and not marks:
                 return "healed" if attempt == 0 else f"healed after {attempt + 1} syncs"
@@ -203,7 +208,7 @@ class _Trial:
                 raise TimeoutError(f"waited {patience:.0f} s for {what}")
             await asyncio.sleep(0.1)
 
-    def _rows(self, query: str, *values: str) -> list[tuple[Any, ...]]:
+    def _rows(self, query: str, *values: str | datetime) -> list[tuple[Any, ...]]:
         with psycopg.connect(self._database_url) as conn:
             return conn.execute(query, values).fetchall()
 
