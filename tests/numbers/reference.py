@@ -289,7 +289,10 @@ class _Reading:
         }
         for one in there:
             open_question = any(
-                _comparable(one, other) and _pair(one.account_id, other.account_id) not in self._decided
+                _comparable(one, other)
+                and _pair(one.account_id, other.account_id) not in self._decided
+                and other.current is not None
+                and (other.listed is not None or other.account_id < one.account_id)
                 for other in there
             )
             one.waiting = one.listed is None and one.account_id not in said and open_question

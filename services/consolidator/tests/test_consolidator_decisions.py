@@ -144,6 +144,17 @@ class TestNotDescribedYet:
         await apply(applier, FIDELITY.lists(FIDELITY.account(mask="9876"), version=1))
         assert await positions(database) == {"A": 190, "B": 1}
 
+    async def test_of_several_that_nobody_described_one_is_counted_at_every_moment(
+        self, applier, database
+    ) -> None:
+        for link in (FIDELITY, FIDELITY_TOO):
+            await apply(applier, link.holds(stock("A", 100)))
+            assert await positions(database) == {"A": 100}
+        await apply(
+            applier, Link("plaid", "fidelity", "third").lists(Link("plaid", "fidelity", "third").account())
+        )
+        assert await positions(database) == {"A": 100}
+
     async def test_the_only_account_of_an_institution_need_not_be_described(self, applier, database) -> None:
         await apply(applier, SCHWAB.holds(stock("A", 1)), FIDELITY.holds(stock("A", 2)))
         assert await positions(database) == {"A": 3}

@@ -461,9 +461,9 @@ class TestNotDescribed:
         sibling, elsewhere = seen("a", "2", lines=SAME), seen("c", "1", institution="chase", lines=SAME)
         assert not any(group.waiting for group in identify([sibling, elsewhere, new], (), WEIGHTS).groups)
 
-    def test_two_of_them_wait_for_each_other(self) -> None:
+    def test_of_two_of_them_the_first_is_counted(self) -> None:
         pair = [seen(name, name, described=False, lines=SAME) for name in "ab"]
-        assert [group.waiting for group in identify(pair, (), WEIGHTS).groups] == [True, True]
+        assert [group.waiting for group in identify(pair, (), WEIGHTS).groups] == [False, True]
 
     def test_what_somebody_said_is_enough(self) -> None:
         pair = [seen("a", "1", lines=OTHER), seen("b", "2", described=False, lines=SAME)]

@@ -7,7 +7,8 @@ RUN_AGAIN = frozenset({"40001", "40P01", "57P01"})
 LOST_CLASS = "08"
 # Out of something (disk, memory, connections), the server is on its way down or up, or others hold the lock.
 LATER_CLASS = "53"
-LATER = frozenset({"57P01", "57P02", "57P03", "25P03", "55P03"})
+LOCKED = "55P03"
+LATER = frozenset({"57P01", "57P02", "57P03", "25P03", LOCKED})
 
 
 class DatabaseUnavailable(Exception):  # noqa: N818 - the name says what to do: come back later

@@ -55,6 +55,8 @@ class Applier:
             return_exceptions=True,
         )
         for lane, work in zip(lanes, works, strict=True):
+            if isinstance(work, DatabaseUnavailable):
+                raise TransientError("the database is away") from work
             if isinstance(work, BaseException):
                 raise work
             for place, outcome in zip(lane, work.outcomes, strict=True):
@@ -63,7 +65,11 @@ class Applier:
         return outcomes
 
     async def touch(self, users: Sequence[str]) -> None:
-        """Look at these users again although no message came: a source grows too old by itself."""
+        """Look at these users again although no message came: a source grows too old by itself.
+
+        Raises:
+            DatabaseUnavailable: the database is away, or others held a user's lock for too long.
+        """
         await self._committed([], sorted(set(users)))
 
     async def _committed(self, messages: list[Any], users: list[str] | None = None) -> Work:
@@ -77,10 +83,7 @@ class Applier:
                 await work.run(conn)
             return work
 
-        try:
-            work = await self._database.retrying(once)
-        except DatabaseUnavailable as error:
-            raise TransientError("the database is away") from error
+        work = await self._database.retrying(once)
         work.remember()
         self._measures.committed(work)
         return work

@@ -42,16 +42,16 @@ def comparable(book: Book) -> set[str]:
     return {one.account_id for pair in candidates(evidence(book)) for one in pair}
 
 
-def conclude(book: Book, rules: Rules, now: datetime, *, evidence: bool) -> None:
+def conclude(book: Book, rules: Rules, now: datetime, *, anew: bool) -> None:
     """Bring real accounts, their counted sources and their checks up to date.
 
     Args:
-        book: of one user; the holdings of comparable accounts are in memory where ``evidence`` is true.
+        book: of one user; the holdings of comparable accounts are in memory where ``anew`` is true.
         rules: the policies.
         now: tells how old sources are.
-        evidence: whether anything changed by which accounts are recognised.
+        anew: whether anything changed by which accounts are recognised.
     """
-    if evidence:
+    if anew:
         _identify(book, rules)
     groups = _groups(book)
     book.real_accounts = {group.real_account_id: _real(group, book, rules, now) for group in groups}

@@ -15,6 +15,7 @@ from consolidator.domain.numbers import plain
 from consolidator.domain.values import (
     CHANGED,
     LINKED,
+    TYPED,
     Account,
     BalanceSheet,
     Connection,
@@ -114,7 +115,8 @@ def on_balances(event: BalancesSnapshot, book: Book, _catalogue: Catalogue, _rul
     known = book.sheets.get(event.account_id)
     if not event.complete:
         book.accounts[event.account_id] = _spoken_of(account, event.clocks.version)
-    if not event.complete or (known and known.version >= event.clocks.version):
+        return
+    if known and known.version >= event.clocks.version:
         return
     rows = sorted(event.balances, key=lambda balance: balance.currency)
     content = blake2b(b"".join(encode_data(balance) for balance in rows), digest_size=16).hexdigest()
@@ -262,7 +264,7 @@ def _see(account: Account, sight: Sight, book: Book, rules: Rules) -> None:
     held = book.holding(account.account_id)
     history = book.histories.get(account.account_id)
     if sight.version > held.folded:
-        verdict = _verdicts(account, book, rules, [sight]).get(sight.version)
+        verdict = _verdicts(account, book, [sight]).get(sight.version)
         book.held[account.account_id] = step(held, sight, verdict, rules.erase)
         if verdict == REJECT:
             book.accounts[account.account_id] = _spoken_of(account, sight.version)
@@ -277,7 +279,7 @@ def _see(account: Account, sight: Sight, book: Book, rules: Rules) -> None:
 
 def _fold_again(account: Account, book: Book, rules: Rules) -> None:
     sights = book.histories[account.account_id].sights
-    verdicts = _verdicts(account, book, rules, sights)
+    verdicts = _verdicts(account, book, sights)
     found = fold(sights, verdicts, rules.erase)
     rejected = max((sight.version for sight in sights if verdicts.get(sight.version) == REJECT), default=0)
     book.accounts[account.account_id] = _spoken_of(account, rejected)
@@ -288,13 +290,12 @@ def _spoken_of(account: Account, version: int) -> Account:
     return account if version <= account.spoken_version else replace(account, spoken_version=version)
 
 
-def _verdicts(account: Account, book: Book, rules: Rules, sights: Sequence[Sight]) -> dict[int, str]:
+def _verdicts(account: Account, book: Book, sights: Sequence[Sight]) -> dict[int, str]:
     """What people said of an account's snapshots; what a person typed is meant as it is."""
-    typed = account.provider in rules.erase.typed
-    verdicts = {sight.version: ACCEPT for sight in sights} if typed else {}
-    for one in sorted(book.judgements, key=lambda one: (one.judged_at, one.judgement_id)):
-        if one.account_id == account.account_id:
-            verdicts[one.version] = one.verdict
+    verdicts = {sight.version: ACCEPT for sight in sights} if account.provider in TYPED else {}
+    said = [one for one in book.judgements if one.account_id == account.account_id]
+    for one in sorted(said, key=lambda one: (one.judged_at, one.judgement_id)):
+        verdicts[one.version] = one.verdict
     return verdicts
 
 

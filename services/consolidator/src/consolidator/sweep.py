@@ -7,8 +7,8 @@ import psycopg
 import structlog
 
 from consolidator.apply import Applier
-from messaging.policy import TransientError
 from persistence.database import Database, DatabaseUnavailable
+from persistence.failures import LOCKED
 from service_kit.clock import Clock
 
 log = structlog.get_logger(__name__)
@@ -89,7 +89,7 @@ class Sweep:
                 more = await self.once() == USERS
                 # Each account that is thinned out loses one snapshot at least: so many may not have been all.
                 more |= await self.let_go() >= SNAPSHOTS
-            except (DatabaseUnavailable, TransientError, psycopg.Error) as error:
+            except (DatabaseUnavailable, psycopg.Error) as error:
                 # A statement or a lock that took too long is no reason to stop applying messages.
                 log.warning(
                     "sweep.interrupted", error=type(error).__name__, sqlstate=getattr(error, "sqlstate", None)
@@ -111,14 +111,14 @@ class Sweep:
         """Look at these users together, else at each alone; returns how many that worked for."""
         try:
             await self._applier.touch(users)
-        except (DatabaseUnavailable, TransientError):
-            raise
-        except Exception:
+        except Exception as error:
+            if isinstance(error, DatabaseUnavailable) and error.sqlstate != LOCKED:
+                raise
             # One user's trouble must not take the others with it.
-            if len(users) == 1:
-                log.exception("sweep.user_failed")
-                return 0
-            return sum([await self._look_again([user]) for user in users])
+            if len(users) > 1:
+                return sum([await self._look_again([user]) for user in users])
+            log.exception("sweep.user_failed")
+            return 0
         return len(users)
 
     async def let_go(self) -> int:

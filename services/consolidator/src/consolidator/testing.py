@@ -206,7 +206,7 @@ def fold(
             if isinstance(message, HoldingsSnapshot):
                 book.histories.setdefault(message.account_id, History())
             HANDLERS[type(message)](message, book, catalogue, rules)
-        conclude.conclude(book, rules, now, evidence=conclude.evidence_changed(before, book))
+        conclude.conclude(book, rules, now, anew=conclude.evidence_changed(before, book))
         book.requests.clear()
     return book
 

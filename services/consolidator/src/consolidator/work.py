@@ -113,7 +113,7 @@ class Work:
         fingerprints = await load_fingerprints(conn, of)
         for user, book in self.books.items():
             book.fingerprints = {one: fingerprints.get(one, ()) for one in compared.get(user, ())}
-            conclude.conclude(book, self.rules, self.now, evidence=user in changed)
+            conclude.conclude(book, self.rules, self.now, anew=user in changed)
 
     async def _stored(self, conn: Session) -> dict[str, dict[str, Digests]]:
         """The digests of the stored positions of portfolios that must be summed anew, by user and portfolio."""

@@ -32,12 +32,8 @@ def note(request: Request, **known: str | None) -> None:
             setattr(call, name, value)
 
 
-def endpoint_of(routes: Sequence[BaseRoute], scope: Scope) -> str:
-    """Return `METHOD /path/{template}` of the route that will serve a request, or the bare path when none will."""
-    return _matched(routes, scope)[0]
-
-
 def _matched(routes: Sequence[BaseRoute], scope: Scope) -> tuple[str, dict[str, str]]:
+    """Return `METHOD /path/{template}` of the route that will serve a request, else the bare path, and its members."""
     for route in routes:
         match, child = route.matches(scope)
         if match is Match.FULL:

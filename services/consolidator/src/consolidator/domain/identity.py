@@ -10,13 +10,12 @@ from uuid import UUID, uuid5
 import msgspec
 
 from consolidator.domain.evidence import Evidence, Profile, compare, profile
-from consolidator.domain.values import Decision
+from consolidator.domain.values import TYPED, Decision
 from consolidator.domain.weights import Weights
 from contracts.struct import Record
 
 _REAL = UUID("6f1d0b52-3c0e-5c4e-9d0f-2f6f0d3a7e11")
 UNDONE = "undone"
-ENTERED_BY_HAND = frozenset({"manual"})
 Pair = tuple[str, str]
 
 
@@ -79,7 +78,7 @@ def candidates(accounts: Iterable[Evidence]) -> list[tuple[Evidence, Evidence]]:
         if len(group) > 1
         for one, other in combinations(sorted(group, key=_id), 2)
         if one.connection_id != other.connection_id
-        and not (one.provider in ENTERED_BY_HAND and other.provider in ENTERED_BY_HAND)
+        and not (one.provider in TYPED and other.provider in TYPED)
     ]
 
 
@@ -123,7 +122,7 @@ def identify(accounts: Iterable[Evidence], decisions: Iterable[Decision], weight
         if decision or (one.described and other.described):
             links.append(judge(profiles[one.account_id], profiles[other.account_id], decision, weights))
         else:
-            waiting |= {account.account_id for account in (one, other) if not account.described}
+            waiting |= {mine.account_id for mine, its in ((one, other), (other, one)) if _waits(mine, its)}
     said = {one for link in links if _said_same(link) for one in link.accounts}
     groups = _Groups(known, links)
     return Identity(groups=groups.result(waiting - said), links=groups.links())
@@ -148,6 +147,15 @@ def _with_decided(
         if one and other and one.connection_id != other.connection_id:
             pairs.append((one, other))
     return pairs
+
+
+def _waits(one: Evidence, other: Evidence) -> bool:
+    """Whether an account that no list described may be a second sight of what is counted as the other.
+
+    Of several that nobody described the first is counted: nothing vanishes while the lists are on their way.
+    """
+    counts = other.described or other.account_id < one.account_id
+    return not one.described and other.lines is not None and counts
 
 
 def _said_same(link: Link) -> bool:

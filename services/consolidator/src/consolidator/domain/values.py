@@ -7,6 +7,9 @@ from contracts.accounts import Balance, ProviderAccount
 from contracts.statuses import ConnectionStatus
 from contracts.struct import Record
 
+TYPED = frozenset({"manual"})
+"""Providers whose accounts a person typed: they are as many as were typed, and what is gone was removed on purpose."""
+
 
 class InstrumentRef(Record, frozen=True, kw_only=True):
     """What the rules need of an instrument; ``instrument_id`` names one provider's full description of it."""
@@ -235,8 +238,6 @@ class ErasePolicy(Record, frozen=True, kw_only=True):
     confirm_after: timedelta
     max_age: timedelta = timedelta(hours=72)
     """From this age on the counted snapshot is too old: what follows it begins anew to be trusted."""
-    typed: frozenset[str] = frozenset({"manual"})
-    """Providers whose holdings a person typed: what is gone there was removed on purpose."""
     smallest_share: Decimal = Decimal("0.1")
     """Below this share of the holdings it replaces, a snapshot is suspicious."""
     cash_tolerance: Decimal = Decimal("0.02")

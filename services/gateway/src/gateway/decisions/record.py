@@ -39,17 +39,6 @@ async def keep(conn: Connection, user_id: str, decision: Decision) -> None:
     )
 
 
-async def get(conn: Connection, user_id: str, decision_id: UUID) -> Decision | None:
-    """The decision of that id."""
-    async with conn.cursor(row_factory=class_row(Decision)) as cursor:
-        await cursor.execute(
-            """SELECT decision_id, subject, verdict, decided_by, decided_at FROM gateway.decisions
-            WHERE user_id = %s AND decision_id = %s""",
-            (user_id, decision_id),
-        )
-        return await cursor.fetchone()
-
-
 async def newest(conn: Connection, user_id: str, subject: str) -> Decision | None:
     """The last decision of a subject."""
     async with conn.cursor(row_factory=class_row(Decision)) as cursor:
