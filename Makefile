@@ -5,9 +5,10 @@ SHELL := bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PY := .venv/bin/python
 STAMP := .venv/.installed
+JOBS ?= 2
 
 .PHONY: help setup demo up down status token test lint format lock docs clean \
-        bench-consolidate bench-providers bench-latency check-numbers
+        bench-consolidate bench-providers bench-latency check-numbers check-fresh check-trading
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name text; do printf '  \033[1m%-18s\033[0m %s\n' "$$name" "$$text"; done
@@ -34,7 +35,7 @@ token: $(STAMP) ## Print a development token for the running stack (FOR=somebody
 	@$(PY) deploy/local/stack.py token $(FOR)
 
 test: $(STAMP) ## Run the whole suite against a real RabbitMQ and a real PostgreSQL
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 lint: $(STAMP) ## ruff, mypy, import-linter, the lock and the generated documents
 	@.venv/bin/ruff check .
@@ -66,6 +67,12 @@ bench-latency: $(STAMP) ## From link completed to position visible over HTTP
 
 check-numbers: $(STAMP) ## Are the numbers right? Random portfolios, labelled pairs, explanations, faults, growth
 	@$(PY) bench/check_numbers.py $(ARGS)
+
+check-fresh: $(STAMP) ## Is everything fresh at a known cost? Impatient clicks, bad mail, 10,000 due at once, long histories
+	@$(PY) bench/check_fresh.py $(ARGS)
+
+check-trading: $(STAMP) ## Is no order placed twice and none lost? Chaos at the broker, killed processes, impatient users
+	@$(PY) bench/check_trading.py $(ARGS)
 
 clean: ## Stop everything and remove what was installed, run and cached, the private servers' data too
 	@if [ -x $(PY) ]; then for name in stack demo; do \

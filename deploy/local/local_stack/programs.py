@@ -25,7 +25,26 @@ class Program:
 
 
 SHARED = ("LOG_LEVEL", "BIND_HOST", "ONEFOLIO_ENVIRONMENT", "DATABASE_POOL")
-GATEWAY = ("ENABLE_", "SNAPTRADE_ADMIN_ONLY", "CORS_", "LINK_", "JWT_AUDIENCE", "CASH_PROXIES", "FX_RATES")
+GATEWAY = (
+    "ENABLE_",
+    "SNAPTRADE_ADMIN_ONLY",
+    "CORS_",
+    "LINK_",
+    "JWT_AUDIENCE",
+    "CASH_PROXIES",
+    "FX_RATES",
+    "SNAPTRADE_REFRESH_",
+    "SNAPTRADE_USER_MONTH_PRICE",
+    "PLAID_REFRESH_",
+    "PLAID_ITEM_MONTH_PRICE",
+    "USER_DAILY_BUDGET",
+    "GLOBAL_DAILY_BUDGET",
+    "REFRESH_",
+    "STREAM",
+    "TRADING_",
+    "SYNC_FREQUENCY_",
+    "UPKEEP_",
+)
 WEBHOOKS = ("SNAPTRADE_PREVIOUS_CONSUMER_KEY", "SNAPTRADE_STRICT_AGE", "WEBHOOK_RETENTION_DAYS")
 CONSOLIDATOR = (
     "CONSOLIDATOR_",
@@ -35,7 +54,24 @@ CONSOLIDATOR = (
     "SNAPSHOT_RETENTION",
     "IDENTITY_WEIGHTS",
 )
-CONNECTOR = ("SYNC_", "SECRET_STORE", "AWS_", "INTERNAL_CALLERS", "SCHEDULER_", "WEBHOOK_SPACING", "COMMAND_")
+CONNECTOR = (
+    "SYNC_",
+    "SECRET_STORE",
+    "AWS_",
+    "INTERNAL_CALLERS",
+    "SCHEDULER_",
+    "WEBHOOK_SPACING",
+    "COMMAND_",
+    "FULL_READ_",
+    "TRANSACTIONS_ENABLED",
+    "HISTORY_ENABLED",
+    "REFRESH_",
+    "JOBS_",
+)
+PACE = {
+    "snaptrade": ("SNAPTRADE_RATE_", "SNAPTRADE_PAGE"),
+    "plaid": ("PLAID_PAGE", "PLAID_INVESTMENTS_TRANSACTIONS"),
+}
 """Beginnings of the variables that are handed on as they were given."""
 SANDBOX_SNAPTRADE_ID = "ONEFOLIO-SANDBOX"
 SANDBOX_PLAID_ID = "onefolio-sandbox"
@@ -106,7 +142,7 @@ def _connectors(
         **(_passed(given, "SECRETS_MASTER_KEYS") or {"SECRETS_MASTER_KEYS": state.secrets["master_keys"]}),
         **_passed(given, *CONNECTOR),
     }
-    keys = _sandbox_keys(state) if sandbox else _given_keys(given)
+    keys = _sandbox_keys(state, given) if sandbox else _given_keys(given)
     webhook = given.get("WEBHOOK_URL") or (state.url("webhooks") if sandbox else "")
     found: dict[str, dict[str, str]] = {}
     for provider, settings in keys.items():
@@ -125,14 +161,20 @@ def _given_keys(given: Mapping[str, str]) -> dict[str, dict[str, str]]:
     return keys
 
 
-def _sandbox_keys(state: State) -> dict[str, dict[str, str]]:
+def _sandbox_keys(state: State, given: Mapping[str, str]) -> dict[str, dict[str, str]]:
     return {
         "snaptrade": {
+            # The sandbox's limit is what the connector keeps to, unless it is told another.
+            **_renamed(given, {"SANDBOX_SNAPTRADE_RATE_LIMIT": "SNAPTRADE_RATE_LIMIT"}),
+            **_passed(given, *PACE["snaptrade"]),
             "SNAPTRADE_BASE_URL": state.url("sandbox-snaptrade"),
             "SNAPTRADE_CLIENT_ID": SANDBOX_SNAPTRADE_ID,
             "SNAPTRADE_CONSUMER_KEY": state.secrets["sandbox_snaptrade_key"],
         },
         "plaid": {
+            # It adds a subscription, which the sandbox gives away.
+            "PLAID_INVESTMENTS_TRANSACTIONS": "true",
+            **_passed(given, *PACE["plaid"]),
             "PLAID_BASE_URL": state.url("sandbox-plaid"),
             "PLAID_CLIENT_ID": SANDBOX_PLAID_ID,
             "PLAID_SECRET": state.secrets["sandbox_plaid_secret"],
@@ -178,3 +220,7 @@ def _sandbox(state: State, given: Mapping[str, str], memory: str) -> Program:
 
 def _passed(given: Mapping[str, str], *prefixes: str) -> dict[str, str]:
     return {name: value for name, value in given.items() if value and name.startswith(prefixes)}
+
+
+def _renamed(given: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str]:
+    return {name: given[old] for old, name in names.items() if given.get(old)}

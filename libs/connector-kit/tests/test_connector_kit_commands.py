@@ -249,7 +249,7 @@ async def test_what_is_unknown_or_ignored_is_counted_and_costs_nothing(adapter, 
     await send(
         delivery(
             Signal(meaning=Meaning.IGNORED),
-            Signal(meaning=Meaning.EXPIRING, external_connection_id="item-1"),
+            Signal(meaning=Meaning.EXPIRING, external_connection_id="nobody's"),
             Signal(meaning=Meaning.DATA_READY, external_connection_id="nobody's"),
             Signal(meaning=Meaning.LINK_FINISHED),
         )

@@ -1,19 +1,30 @@
 """The suite itself: the provider in memory passes it, and adapters with a known fault do not."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 import pytest
 
 from connector_kit.conformance import ConnectorConformance, Ground
-from connector_kit.testing import FakeAdapter, FakeConnection
-from contracts.connectors import AccountRead
-from contracts.errors import ErrorCode, TransientError
+from connector_kit.testing import FETCHED, FakeAdapter, FakeConnection, order_of, trade_of
+from contracts.connectors import POWERS, AccountRead
+from contracts.errors import ErrorCode, OutcomeUnknownError, RefusedError, TransientError
 from contracts.linking import ConnectionAccess, LinkBegun
 from contracts.signals import Meaning, Signal, WebhookDelivery
 from contracts.statuses import ConnectionStatus, LinkStatus
+from contracts.trading import OrderRequest, OrderType, Side, TimeInForce
+
+BUY = OrderRequest(
+    symbol="AAPL",
+    side=Side.BUY,
+    order_type=OrderType.LIMIT,
+    time_in_force=TimeInForce.GTC,
+    quantity=Decimal(1),
+    limit_price=Decimal(1),
+)
 
 
 class Tolerant(FakeAdapter):
@@ -26,10 +37,42 @@ class Tolerant(FakeAdapter):
             return [Signal(meaning=Meaning.IGNORED)]
 
 
+def trading_of(adapter: FakeAdapter) -> dict[str, Any]:
+    async def placements() -> int:
+        return len(adapter.desk.placements)
+
+    async def lose() -> None:
+        lost = OutcomeUnknownError("?", code=ErrorCode.ORDER_OUTCOME_UNKNOWN, provider="fake")
+        adapter.failures["place:after"] = [lost]
+
+    async def refuse() -> None:
+        adapter.failures["place"] = [RefusedError("no", code=ErrorCode.ORDER_REJECTED, provider="fake")]
+
+    return {"placements": placements, "lose_next_placement": lose, "refuse_next_placement": refuse}
+
+
 def ground_of(adapter: FakeAdapter, request) -> Ground:
     async def finish(begun: LinkBegun) -> None:
         session = adapter.sessions[begun.session_token]
-        session.brings, session.status = [FakeConnection("item-1", "token-1")], LinkStatus.COMPLETED
+        brought = FakeConnection(
+            "item-1",
+            "token-1",
+            marked=True,
+            orders={"acc-1": [order_of("acc-1", 1)]},
+            connection_type="trade",
+        )
+        for number in range(1, 7):
+            brought.trade("acc-1", number)
+        brought.activities += [("acc-1", "t-2"), ("acc-1", trade_of("acc-1", 7))]
+        session.brings, session.status = [brought], LinkStatus.COMPLETED
+        session.mask = None
+
+    async def link_again(begun: LinkBegun) -> None:
+        await finish(begun)
+        adapter.sessions[begun.session_token].mask = "cc-1"
+
+    async def change(access: ConnectionAccess) -> None:
+        adapter.connections[access.external_id].fetched_at += timedelta(hours=1)
 
     async def abandon(begun: LinkBegun) -> None:
         adapter.sessions[begun.session_token].status = LinkStatus.ABANDONED
@@ -46,13 +89,20 @@ def ground_of(adapter: FakeAdapter, request) -> Ground:
     delivery = WebhookDelivery(
         delivery_id="d", provider="fake", kind="k", received_at=datetime(2026, 11, 21, tzinfo=UTC), body=body
     )
+    adapter.page_size = 2
     return Ground(
         adapter=adapter,
+        powers=frozenset(POWERS),
+        transactions=6,
+        change_at_provider=change,
+        link_again_at_provider=link_again,
         request=request,
         finish_at_provider=finish,
         abandon_at_provider=abandon,
         break_connection=break_it,
         fail_answers=fail,
+        order=BUY,
+        **trading_of(adapter),
         deliveries=((delivery, Meaning.DATA_READY),),
     )
 
@@ -105,6 +155,31 @@ class ExchangesAgain(Tolerant):
             yield answer
 
 
+class ForgetsTheCursor(Tolerant):
+    async def transactions(self, connection, state, accounts, cursor, version):
+        page = await super().transactions(connection, state, accounts, cursor, version)
+        beyond = str(int(page.cursor.split()[0]) + 1) if page.has_more else page.cursor
+        return msgspec.structs.replace(page, cursor=beyond)
+
+
+class AsksWithoutNeed(Tolerant):
+    async def transactions(self, connection, state, accounts, cursor, version):
+        unmarked = msgspec.structs.replace(state, mark=None)
+        return await super().transactions(connection, unmarked, accounts, cursor, version)
+
+
+class NeverChanges(Tolerant):
+    async def state(self, connection):
+        state = await super().state(connection)
+        return msgspec.structs.replace(state, mark="always", data_as_of=FETCHED)
+
+
+class TakesEveryLogin(Tolerant):
+    async def finish_link(self, link):
+        async for answer in super().finish_link(msgspec.structs.replace(link, accounts=[], done=frozenset())):
+            yield answer
+
+
 class CrashesOnWebhooks(FakeAdapter):
     pass
 
@@ -115,6 +190,28 @@ class UnlinksLoudly(Tolerant):
         await super().unlink(connection)
 
 
+class PlacesTwice(Tolerant):
+    async def place(self, connection, account, order, client_order_id):
+        await super().place(connection, account, order, client_order_id)
+        return await super().place(connection, account, order, client_order_id)
+
+
+class TakesALostAnswerForARefusal(Tolerant):
+    async def place(self, connection, account, order, client_order_id):
+        try:
+            return await super().place(connection, account, order, client_order_id)
+        except OutcomeUnknownError as error:
+            raise RefusedError("no", code=ErrorCode.ORDER_REJECTED, provider="fake") from error
+
+
+class KeepsWhatItRefuses(Tolerant):
+    async def place(self, connection, account, order, client_order_id):
+        if refusal := self.failures.pop("place", None):
+            await super().place(connection, account, order, client_order_id)
+            raise refusal[0]
+        return await super().place(connection, account, order, client_order_id)
+
+
 @pytest.mark.parametrize(
     ("faulty", "case"),
     [
@@ -123,6 +220,13 @@ class UnlinksLoudly(Tolerant):
         (Floats, "test_no_number_has_been_a_float"),
         (Flickers, "test_reading_twice_gives_the_same"),
         (ExchangesAgain, "test_finishing_again_hands_over_nothing_new"),
+        (ForgetsTheCursor, "test_pages_lose_and_double_nothing_wherever_a_run_breaks_off"),
+        (AsksWithoutNeed, "test_transactions_that_were_told_cost_no_further_call"),
+        (NeverChanges, "test_what_changed_is_seen_without_reading_it"),
+        (TakesEveryLogin, "test_a_login_that_is_linked_already_is_refused_before_it_costs"),
+        (PlacesTwice, "test_an_order_is_sent_once_and_found_under_its_id"),
+        (TakesALostAnswerForARefusal, "test_a_lost_answer_leaves_the_outcome_unknown"),
+        (KeepsWhatItRefuses, "test_a_refused_order_is_not_there"),
         (UnlinksLoudly, "test_unlinking_twice_is_done_once"),
     ],
 )

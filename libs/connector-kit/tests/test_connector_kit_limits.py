@@ -29,7 +29,7 @@ async def test_no_more_calls_than_allowed_run_side_by_side():
 async def test_a_long_pause_fails_at_once_and_says_when_to_come_back():
     clock = FakeClock()
     gate = Gate("fake", clock=clock)
-    gate.note(429, {"Retry-After": "300"})
+    await gate.learn(429, {"Retry-After": "300"})
     with pytest.raises(TransientError) as refused:
         async with gate.passing():
             pass
@@ -41,7 +41,7 @@ async def test_a_long_pause_fails_at_once_and_says_when_to_come_back():
 
 async def test_a_short_pause_is_sat_out():
     gate = Gate("fake")
-    gate.note(429, {"Retry-After": "0.02"})
+    await gate.learn(429, {"Retry-After": "0.02"})
     async with gate.passing():
         assert gate.pause == 0
 
@@ -58,9 +58,9 @@ async def test_a_short_pause_is_sat_out():
         (429, {"X-RateLimit-Reset": "12"}, 12),
     ],
 )
-def test_pauses_are_learnt_from_answers(status, headers, pause):
+async def test_pauses_are_learnt_from_answers(status, headers, pause):
     gate = Gate("fake", clock=FakeClock())
-    gate.note(status, httpx.Headers(headers))
+    await gate.learn(status, httpx.Headers(headers))
     assert gate.pause == pause
 
 

@@ -17,7 +17,7 @@ from connector_kit.testing import FakeConnection
 from contracts.accounts import AccountsSnapshot, BalancesSnapshot
 from contracts.errors import ErrorCode, GoneError, RefusedError, RepairNeededError, TransientError
 from contracts.holdings import HoldingsSnapshot
-from contracts.messages import ConnectionStatusChanged, SyncFinished
+from contracts.messages import ConnectionStatusChanged, SyncFinished, SyncStarted
 from contracts.statuses import ConnectionStatus, LinkStatus, SyncStatus
 from messaging.bus import NotConfirmedError
 
@@ -53,10 +53,13 @@ async def claim(engine, connection_id: str):
 async def test_a_run_publishes_everything_under_one_version(engine, bus, linked):
     end = await sync(engine, linked, trigger="link")
     assert end.status is SyncStatus.COMPLETED
-    assert (end.accounts, end.holdings, end.provider_calls) == (1, 2, 3)
-    for kind in (AccountsSnapshot, BalancesSnapshot, HoldingsSnapshot, SyncFinished):
+    # State, accounts, holdings, orders (which it has not), transactions, history.
+    assert (end.kind, end.accounts, end.holdings, end.provider_calls) == ("initial", 1, 2, 6)
+    for kind in (SyncStarted, AccountsSnapshot, BalancesSnapshot, HoldingsSnapshot, SyncFinished):
         assert len(bus.of(kind)) == 1
-    assert {event.clocks.version for event in bus.sent[:-1]} == {end.version}
+    assert {event.clocks.version for event in bus.sent[1:-1]} == {end.version}
+    (started,) = bus.of(SyncStarted)
+    assert (started.run_id, started.kind, started.version) == (end.run_id, end.kind, end.version)
     assert isinstance(bus.sent[-1], SyncFinished)
     (holdings,) = bus.of(HoldingsSnapshot)
     assert holdings.complete
@@ -72,7 +75,8 @@ async def test_of_two_replicas_one_claims_the_connection(engine, adapter, linked
     assert adapter.asked.count("state") == 1
 
 
-async def test_a_zombie_publishes_a_lower_version_and_records_nothing(engine, bus, linked, admin):
+async def test_a_zombie_publishes_a_lower_version_and_records_nothing(engine, adapter, bus, linked, admin):
+    adapter.connections["item-1"].fetched_at = None
     zombie = await claim(engine, linked)
     admin.execute("UPDATE sync.sync_state SET lease_until = clock_timestamp() - interval '1 second'")
     heir = await claim(engine, linked)

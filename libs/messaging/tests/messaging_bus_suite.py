@@ -21,7 +21,7 @@ from messaging.ledger import MemoryLedger
 from messaging.measures import EventMetrics
 from messaging.parking import Parking
 from messaging.policy import DONE, Park, PermanentError, Retry, TransientError
-from messaging.topology import Binding, StreamQueue, Tier, Topology, WorkQueue
+from messaging.topology import DROP_HEAD, Binding, Tier, Topology, WorkQueue
 from service_kit.metrics import Metrics
 
 TIERS = (Tier("50ms", 50), Tier("150ms", 150), Tier("300ms", 300))
@@ -31,9 +31,6 @@ ONE_TIER = (Tier("20ms", 20),)
 def topology(tiers=TIERS, **options):
     work = WorkQueue("work", (Binding("onefolio.events", "onefolio.#"),), "tests", tiers, **options)
     return Topology(("onefolio.events", "onefolio.commands"), (work,))
-
-
-STREAM = StreamQueue("stream", (Binding("onefolio.events", "onefolio.said.*"),))
 
 
 def event(number=0, *, key="onefolio.test.v1", **options):
@@ -102,10 +99,6 @@ class BusSuite:
             await bus.publish(event(key="elsewhere.test.v1"))
         await bus.publish(event(1))
 
-    async def test_an_announcement_nobody_listens_to_is_no_error(self, make_bus):
-        bus = await make_bus(topology())
-        await bus.publish(event(key="elsewhere.test.v1", required=False))
-
     async def test_a_missing_queue_raises(self, make_bus):
         bus = await make_bus(topology())
         with pytest.raises(UnroutableError):
@@ -123,6 +116,19 @@ class BusSuite:
         refused = [result for result in results if result is not None]
         assert len(refused) > 15
         assert {type(result) for result in refused} == {NotConfirmedError}
+
+    async def test_a_queue_that_drops_its_oldest_never_refuses(self, make_bus):
+        bus = await make_bus(topology(max_length=3, overflow=DROP_HEAD))
+        for n in range(8):
+            await bus.publish(event(n))
+        subscription = await bus.subscribe("work", 10)
+        found = []
+        while 7 not in found:
+            async with asyncio.timeout(15):
+                found.append(number((await subscription.next()).delivery))
+        assert found == list(range(8 - len(found), 8))
+        assert len(found) < 8
+        await subscription.close()
 
     async def test_a_retry_waits_longer_each_time_and_keeps_its_origin(self, make_bus):
         bus = await make_bus(topology())
@@ -513,16 +519,6 @@ class BusSuite:
             await until(lambda: len(done) == 2)
         assert [(one.event_id, one.attempt) for one in done] == [("event-1", 1), ("event-2", 1)]
         assert {one.routing_key for one in done} == {"onefolio.test.v1"}
-
-    async def test_every_listener_of_a_stream_gets_a_copy(self, make_bus):
-        bus = await make_bus(topology())
-        first, second = await bus.listen(STREAM), await bus.listen(STREAM)
-        await bus.publish(event(1, key="onefolio.said.v1"))
-        for stream in (first, second):
-            held = await asyncio.wait_for(stream.next(), 5)
-            assert held.delivery.event_id == "event-1"
-            await stream.ack([held])
-            await stream.close()
 
     async def test_what_happened_is_counted(self, make_bus):
         bus = await make_bus(topology(ONE_TIER))

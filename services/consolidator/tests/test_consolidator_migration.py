@@ -1,4 +1,4 @@
-"""A database of the first version, brought up to date, goes on as if it had always been of the second."""
+"""A database of the first version, brought up to date, goes on as if it had always been of the newest."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -7,11 +7,12 @@ import psycopg
 import pytest
 
 from consolidator.apply import Applier
+from consolidator.domain.succession import transaction_id
 from consolidator.measures import Measures
 from consolidator.rules import DEFAULT_RULES
 from consolidator.settings import SESSION
 from consolidator.sweep import Sweep
-from consolidator.testing import NOW, Link, received, stock
+from consolidator.testing import NOW, Link, received, stock, trade
 from contracts.ids import portfolio_id, position_id, snapshot_id
 from messaging.policy import DONE
 from persistence import migrate, roles
@@ -61,6 +62,10 @@ INSERT INTO portfolio.portfolio_versions (user_id, portfolio_id, version, positi
 INSERT INTO portfolio.identity_decisions (user_id, decision_id, account_id, other_account_id, verdict, decided_by,
         decided_at, undone_at)
     VALUES ('user-1', '{REAL}', '{min(ACCOUNT, REAL)}', '{max(ACCOUNT, REAL)}', 'same', 'user-1', '{NOW}', '{NOW}');
+INSERT INTO portfolio.transactions (user_id, account_id, external_id, version, removed, type, raw_type, currency,
+        amount, traded_at)
+    VALUES ('user-1', '{ACCOUNT}', 't1', 3, false, 'BUY', 'buy', 'USD', -5, '{NOW}'),
+        ('user-1', '{ACCOUNT}', 't2', 4, true, NULL, NULL, NULL, NULL, NULL);
 """
 
 
@@ -125,3 +130,18 @@ async def test_what_was_undone_stays_undone(database) -> None:
     async with database.transaction() as conn:
         query = "SELECT verdict, holds FROM portfolio.v_identity_decisions"
         assert await (await conn.execute(query)).fetchall() == [("undone", True)]
+
+
+async def test_transactions_keep_their_ids_once_they_have_them(database, clock) -> None:
+    query = """SELECT external_id, transaction_id::text, booked_on, removed FROM portfolio.transactions ORDER BY 1"""
+    expected = [
+        ("t1", transaction_id(ACCOUNT, "t1"), NOW.date(), False),
+        ("t2", transaction_id(ACCOUNT, "t2"), None, True),
+    ]
+    async with database.transaction() as conn:
+        assert await (await conn.execute(query)).fetchall() == expected
+    applier = Applier(database, DEFAULT_RULES, clock, Measures(Metrics("t")))
+    again = SCHWAB.did(trade("t1", booked_on=NOW.date()), trade("t2", booked_on=None), version=4)
+    assert await applier([received(again)]) == [DONE]
+    async with database.transaction() as conn:
+        assert await (await conn.execute(query)).fetchall() == expected

@@ -63,7 +63,7 @@ def say(bus: MemoryBus) -> Say:
 
 
 async def test_a_snapshot_on_the_bus_becomes_an_announcement_on_the_bus(service, bus, say) -> None:
-    listening = await bus.listen(GATEWAY_STREAM)
+    listening = await bus.subscribe(GATEWAY_STREAM, 100)
     await say(SCHWAB.holds(stock("AAPL", 50, 191)))
     held = await asyncio.wait_for(listening.next(), 10)
     message = decode(held.delivery.body).message
@@ -72,7 +72,7 @@ async def test_a_snapshot_on_the_bus_becomes_an_announcement_on_the_bus(service,
 
 
 async def test_a_message_that_is_none_is_parked_and_its_neighbours_are_applied(service, bus, say) -> None:
-    listening = await bus.listen(GATEWAY_STREAM)
+    listening = await bus.subscribe(GATEWAY_STREAM, 100)
     await bus.publish(Outgoing("", CONSOLIDATOR, b"not json", "1", "onefolio.holdings.snapshot.v1"))
     await say(SCHWAB.holds(stock("A\0", 1)))
     await say(CHASE.holds(stock("A", 1)))

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -18,8 +17,8 @@ from consolidator.migrations.views import VIEWS
 from consolidator.rules import DEFAULT_RULES
 from consolidator.store.loading import LOCK, lock_keys
 from consolidator.sweep import Sweep
-from consolidator.testing import NOW, Link, dump, received, stock
-from contracts.accounts import Balance, BalancesSnapshot
+from consolidator.testing import NOW, Link, dump, order, received, stock, trade
+from contracts.accounts import Balance
 from contracts.decisions import (
     ConsolidationRequested,
     IdentityDecided,
@@ -41,8 +40,8 @@ from contracts.messages import (
     SyncFinished,
 )
 from contracts.money import Money
+from contracts.orders import OrderStatus
 from contracts.statuses import ConnectionStatus, SyncStatus
-from contracts.transactions import Transaction, TransactionsBatch, TransactionType
 from messaging.policy import DONE, Park, TransientError
 from persistence import roles
 from persistence.database import Database
@@ -449,40 +448,10 @@ class TestRecords:
         assert await rows(reader, query, "user-1") == [("USD", Decimal(5))]
 
     async def test_a_removed_transaction_does_not_come_back_with_a_late_page(self, applier, database) -> None:
-        await apply(applier, _page(2, [], ["t1"]))
-        await apply(applier, _page(1, ["t1", "t2"], []))
+        await apply(applier, SCHWAB.did(version=2, removed=["t1"]))
+        await apply(applier, SCHWAB.did(trade("t1"), trade("t2")))
         found = await rows(database, "SELECT external_id, removed FROM portfolio.transactions ORDER BY 1")
         assert found == [("t1", True), ("t2", False)]
-
-
-def _page(version: int, names: Sequence[str], removed: list[str]) -> TransactionsBatch:
-    base: BalancesSnapshot = SCHWAB.has(version=version)
-    items = [
-        Transaction(
-            account_id=base.account_id,
-            external_id=name,
-            type=TransactionType.BUY,
-            raw_type="buy",
-            description=None,
-            currency="USD",
-            amount=Decimal(-5),
-        )
-        for name in names
-    ]
-    return TransactionsBatch(
-        user_id=base.user_id,
-        provider=base.provider,
-        connection_id=base.connection_id,
-        institution=base.institution,
-        clocks=base.clocks,
-        complete=True,
-        gap=None,
-        account_id=base.account_id,
-        transactions=items,
-        removed=removed,
-        covers_from=date(2026, 1, 1),
-        covers_through=date(2026, 1, 2),
-    )
 
 
 async def _something_of_everything(applier: Applier, user: str) -> None:
@@ -490,30 +459,16 @@ async def _something_of_everything(applier: Applier, user: str) -> None:
     link, better = Link("plaid", "fidelity", user=user), Link("snaptrade", "fidelity", user=user)
     number = "00000000-0000-4000-8000-000000000001"
     said = {"user_id": user, "decided_by": user, "decided_at": NOW}
-    finished = SyncFinished(
-        user_id=user,
-        provider="plaid",
-        connection_id=link.connection_id,
-        institution="fidelity",
-        run_id="run",
-        kind="full",
-        trigger="webhook",
-        status=SyncStatus.COMPLETED,
-        accounts=1,
-        holdings=1,
-        provider_calls=1,
-        cost=Money(amount=Decimal(0), currency="USD"),
-        started_at=NOW,
-        finished_at=NOW,
-        version=1,
-    )
     await apply(
         applier,
         link.linked(),
         link.lists(link.account(mask="1234", total=30)),
         link.holds(*[stock(key, 1) for key in "ABC"]),
         link.has(Balance(currency="USD", cash=Decimal(1))),
-        finished,
+        link.did(trade("t"), covers_from=date(2026, 1, 1), covers_through=date(2026, 1, 5)),
+        link.ordered(order("o", OrderStatus.FILLED)),
+        link.was_worth({"2026-01-01": 30}),
+        link.ended("run"),
     )
     await apply(
         applier,

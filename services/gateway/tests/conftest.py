@@ -21,6 +21,7 @@ from referencing.jsonschema import DRAFT202012
 
 from contracts.decisions import ConsolidationRequested, IdentityDecided, PortfolioDefined, SnapshotJudged
 from contracts.envelope import decode
+from contracts.errors import ErrorCode
 from contracts.ids import portfolio_id, position_id, snapshot_id
 from contracts.linking import LinkProgress, LinkRequest, LinkStart
 from contracts.statuses import LinkStatus
@@ -28,6 +29,7 @@ from gateway.build import build
 from gateway.decisions import wait
 from gateway.devtoken import mint
 from gateway.openapi import document
+from gateway.refusals import refusal
 from gateway.settings import GatewaySettings
 from messaging.bus import Bus
 from messaging.memory import MemoryBus
@@ -48,7 +50,11 @@ REDIRECT = "https://app.example.com/linked"
 
 @pytest.fixture(scope="session")
 def migration_owners() -> Mapping[str, str]:
-    return {"gateway": "gateway.migrations", "portfolio": "consolidator.migrations"}
+    return {
+        "gateway": "gateway.migrations",
+        "portfolio": "consolidator.migrations",
+        "sync": "connector_kit.migrations",
+    }
 
 
 def make_settings(**changes: Any) -> GatewaySettings:
@@ -104,7 +110,9 @@ class Documented:
             assert answer.status_code >= 400, f"{answer.status_code} is not documented"
             promised = operation["responses"]["default"]
         if content := promised.get("content"):
-            self.check(answer.json(), content["application/json"]["schema"])
+            kind = answer.headers["content-type"].partition(";")[0]
+            found = answer.json() if kind == "application/json" else answer.text
+            self.check(found, content[kind]["schema"])
         else:
             assert not answer.content
 
@@ -136,6 +144,8 @@ class FakeConnectors:
     asked: list[tuple[str, str]] = field(default_factory=list)
     says: dict[str, LinkProgress] = field(default_factory=dict)
     fails: Exception | None = None
+    down: set[str] = field(default_factory=set)
+    told: dict[str, list[Any]] = field(default_factory=dict)
 
     async def begin(self, provider: str, request: LinkRequest) -> LinkStart:
         if self.fails:
@@ -151,6 +161,28 @@ class FakeConnectors:
 
     async def check(self, provider: str, session_id: str, user_id: str) -> LinkProgress | None:
         return self._answer("check", session_id)
+
+    async def orphans(self, provider: str, *, resolved: bool) -> list[Any]:
+        return self._told("orphans", provider)
+
+    async def remove_orphan(self, provider: str, orphan_id: str) -> Any:
+        self.asked.append(("remove", f"{provider}:{orphan_id}"))
+        return next(one for one in self._told("orphans", provider) if one.orphan_id == orphan_id)
+
+    async def breakers(self, provider: str) -> list[Any]:
+        return self._told("breakers", provider)
+
+    async def jobs(self, provider: str) -> list[Any]:
+        return self._told("jobs", provider)
+
+    async def run_job(self, provider: str, name: str) -> list[Any]:
+        self.asked.append(("run", f"{provider}:{name}"))
+        return [one for one in self._told("jobs", provider) if one.name == name]
+
+    def _told(self, what: str, provider: str) -> list[Any]:
+        if provider in self.down:
+            raise refusal(ErrorCode.PROVIDER_UNAVAILABLE)
+        return self.told.get(what, []) if provider == "snaptrade" else []
 
     def _answer(self, how: str, session_id: str) -> LinkProgress | None:
         self.asked.append((how, session_id))

@@ -68,6 +68,12 @@ def test_nothing_stays_pending_after_its_time(heard, age):
     assert after.status is not LinkStatus.PENDING
 
 
+@given(st.none() | st.just(LinkProgress(status=LinkStatus.COMPLETING, connection_ids=[])), AGES)
+def test_what_was_said_to_be_finished_and_brought_nothing_ends_an_hour_after_its_time(heard, age):
+    after = judged(session(LinkStatus.COMPLETING, age), heard, NOW + timedelta(minutes=90) + age)
+    assert after.status is LinkStatus.EXPIRED
+
+
 @given(st.text(max_size=120))
 def test_a_slug_is_plain_or_there_is_none(name):
     slug = plausible_slug(name)

@@ -95,8 +95,17 @@ async def test_without_its_database_every_route_answers_unavailable(bare_api, me
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-async def test_another_user_finds_nothing_of_anybody(api, portfolio, method, path):
+async def test_another_user_finds_nothing_of_anybody(api, portfolio, seed, method, path):
+    if path == "/v1/stream":
+        # A stream goes on for as long as it may.
+        api.service.health.drain()
+    transaction = str(uuid.uuid4())
+    seed.insert(
+        "transactions", user_id="alice", account_id=portfolio.account, external_id="t", version=1,
+        transaction_id=transaction, removed=False,
+    )  # fmt: skip
     ids = {
+        "transaction_id": transaction,
         "connection_id": portfolio.connection,
         "account_id": portfolio.account,
         "position_id": portfolio.aapl,

@@ -118,7 +118,7 @@ async def read(adapter: PlaidAdapter, connection: ConnectionAccess) -> list[Acco
 def test_plaid_reads_and_cannot_trade(adapter: PlaidAdapter) -> None:
     assert isinstance(adapter, InvestmentsConnector)
     assert not isinstance(adapter, TradingConnector)
-    assert powers(adapter) == {"accounts", "holdings", "webhooks"}
+    assert powers(adapter) == {"accounts", "holdings", "refresh", "transactions", "webhooks"}
 
 
 @pytest.mark.parametrize("institution", sorted(INSTITUTIONS))

@@ -39,6 +39,69 @@ def test_each_type_has_its_meaning(kind: str, code: str, extra: dict[str, Any], 
     assert signal.meaning is meaning
 
 
+@pytest.mark.parametrize(
+    ("kind", "code", "streams"),
+    [
+        ("HOLDINGS", "DEFAULT_UPDATE", ["holdings"]),
+        ("INVESTMENTS_TRANSACTIONS", "DEFAULT_UPDATE", ["transactions"]),
+        ("INVESTMENTS_TRANSACTIONS", "HISTORICAL_UPDATE", ["transactions"]),
+        ("TRANSACTIONS", "SYNC_UPDATES_AVAILABLE", ["transactions"]),
+        ("ITEM", "NEW_ACCOUNTS_AVAILABLE", []),
+        ("ITEM", "USER_ACCOUNT_REVOKED", []),
+    ],
+)
+def test_news_says_of_which_streams(kind, code, streams):
+    body = {"webhook_type": kind, "webhook_code": code, "item_id": "i", "account_id": "a", "error": None}
+    (signal,) = signals(delivery(json.dumps(body)))
+    assert (signal.meaning, signal.streams, signal.external_account_id) == (Meaning.DATA_READY, streams, "a")
+
+
+@pytest.mark.parametrize(
+    ("code", "member"),
+    [("PENDING_DISCONNECT", "disconnect_time"), ("PENDING_EXPIRATION", "consent_expiration_time")],
+)
+def test_a_notice_says_until_when_to_repair(code, member):
+    body = {"webhook_type": "ITEM", "webhook_code": code, "item_id": "i", member: "2026-11-28T00:00:00Z"}
+    (signal,) = signals(delivery(json.dumps(body)))
+    assert signal.repair_by == datetime(2026, 11, 28, tzinfo=UTC)
+    (unclear,) = signals(delivery(json.dumps(body | {member: "soon"})))
+    assert (unclear.meaning, unclear.repair_by) == (Meaning.EXPIRING, None)
+
+
+@pytest.mark.parametrize(
+    ("error", "meaning"),
+    [
+        ("USER_SETUP_REQUIRED", Meaning.NEEDS_REPAIR),
+        ("PASSWORD_RESET_REQUIRED", Meaning.NEEDS_REPAIR),
+        ("ITEM_NOT_FOUND", Meaning.REVOKED),
+        ("USER_PERMISSION_REVOKED", Meaning.REVOKED),
+        ("INSTITUTION_DOWN", Meaning.DATA_READY),
+    ],
+)
+def test_an_error_beside_data_decides(error, meaning):
+    body = {"webhook_type": "HOLDINGS", "webhook_code": "DEFAULT_UPDATE", "error": {"error_code": error}}
+    assert [one.meaning for one in signals(delivery(json.dumps(body)))] == [meaning]
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        ("LINK", "EVENTS"),
+        ("LINK_DELIVERY", "DELIVERY_STATUS"),
+        ("TRANSACTIONS", "INITIAL_UPDATE"),
+        ("TRANSACTIONS", "HISTORICAL_UPDATE"),
+        ("TRANSACTIONS", "DEFAULT_UPDATE"),
+        ("TRANSACTIONS", "TRANSACTIONS_REMOVED"),
+        ("TRANSACTIONS", "RECURRING_TRANSACTIONS_UPDATE"),
+        ("DASHBOARD_CONFIGURED_ALERT", "INSTITUTION_STATUS_ALERT_TRIGGERED"),
+    ],
+)
+def test_what_asks_for_nothing_is_ignored(kind, code):
+    body = {"webhook_type": kind, "webhook_code": code, "item_id": "i"}
+    (signal,) = signals(delivery(json.dumps(body)))
+    assert (signal.meaning, signal.streams, signal.repair_by) == (Meaning.IGNORED, [], None)
+
+
 def test_a_finished_link_names_its_session_by_digest() -> None:
     body = {
         "webhook_type": "LINK",

@@ -15,7 +15,7 @@ from provider_sandbox.running import RunningSandbox
 from provider_sandbox.settings import Settings
 from service_kit.metrics import Metrics
 from snaptrade_connector.adapter import KeyType, SnapTradeConnector
-from snaptrade_connector.client import connect
+from snaptrade_connector.client import Rates, connect
 from snaptrade_connector.signing import SnapTradeAuth
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -34,12 +34,16 @@ class Sandbox:
         self._control = control
 
     def connector(
-        self, key_type: KeyType = "commercial", base: str = "", key: tuple[str, str] | None = None
+        self,
+        key_type: KeyType = "commercial",
+        base: str = "",
+        key: tuple[str, str] | None = None,
+        page: int = 1000,
     ) -> SnapTradeConnector:
         client_id, consumer_key = key or (PERSONAL if key_type == "personal" else COMMERCIAL)
         auth = SnapTradeAuth(client_id, consumer_key)
-        client = connect(base or self.base, auth, Metrics("test"), Gate("snaptrade"))
-        return SnapTradeConnector(client, key_type)
+        client = connect(base or self.base, auth, Metrics("test"), Gate("snaptrade"), Rates(customer=0))
+        return SnapTradeConnector(client, key_type, page=page)
 
     async def at_the_portal(self, url: str, **form: str) -> httpx.Response:
         """Play the person at the portal page."""

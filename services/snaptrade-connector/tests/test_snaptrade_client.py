@@ -7,6 +7,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from connector_kit.limits import Gate
 from contracts.errors import ErrorCode, ProviderError, TransientError
 from contracts.linking import UserAccess
 from service_kit.http_client import DeadlineExceeded, ResponseTooLarge
@@ -78,7 +79,7 @@ async def test_a_body_goes_out_as_json():
 
 async def test_accounts_are_read_from_an_object_and_from_a_bare_array():
     for content in (b'{"results":[{"id":"a"}]}', b' [{"id":"a"}]'):
-        (found,) = await answering(content=content).client.accounts(None, "c")
+        (found,) = await answering(content=content).client.accounts(None)
         assert found.id == "a"
 
 
@@ -163,3 +164,17 @@ async def test_nothing_that_is_logged_holds_the_secret(caplog, capsys):
     printed = capsys.readouterr()
     assert "s3cret" not in caplog.text + printed.out + printed.err
     assert "s3cret" not in repr(USER)
+
+
+async def test_a_refresh_that_never_got_its_turn_was_surely_not_taken(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(client_module, "UNREPEATED_TURN", 0.05)
+    recorded = answering()
+    gate = Gate("snaptrade", side_by_side=1)
+    auth = SnapTradeAuth("CLIENT", "key", now=lambda: 1790000000)
+    transport = gate.transport(httpx.MockTransport(recorded.requests.append))
+    client = SnapTradeClient(transport, "https://api.example.test", auth, Calls(Metrics("test")))
+    async with gate.passing():
+        with pytest.raises(TransientError) as caught:
+            await client.refresh(USER, "auth-1")
+    assert caught.value.code is ErrorCode.TIMEOUT
+    assert recorded.requests == []

@@ -1,5 +1,6 @@
 """The adapter against a SnapTrade that answers over HTTP: linking, reading, breaking, failing."""
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -300,3 +301,18 @@ async def test_forgetting_a_user_twice_is_done_once(sandbox, commercial):
         await commercial.forget(user)
     except RefusedError as refused:
         pytest.fail(f"already gone counts as done: {refused.provider_code} {refused.status}")
+
+
+async def test_the_same_login_linked_again_shows_by_having_changed_since_the_session_began(
+    sandbox, commercial
+):
+    user = await commercial.enroll("u-42")
+    one, access = await linked(sandbox, commercial, user)
+    known = frozenset({one.external_id})
+    before, after = (datetime.now(UTC) + timedelta(seconds=by) for by in (-60, 60))
+    again, status = await finished(commercial, user, known=known, begun_at=before)
+    assert ([found.external_id for found in again], status) == ([one.external_id], LinkStatus.COMPLETED)
+    for question in ({"begun_at": after}, {"begun_at": None}):
+        assert await finished(commercial, user, known=known, **question) == ([], LinkStatus.PENDING)
+    await sandbox.control("POST", f"/connections/{access.external_id}/break")
+    assert await finished(commercial, user, known=known, begun_at=before) == ([], LinkStatus.PENDING)

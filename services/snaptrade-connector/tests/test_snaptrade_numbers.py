@@ -31,8 +31,8 @@ def answers(parts: dict[str, Any]) -> dict[str, bytes]:
         "net_value": None,
     } | parts.get("account", {})
     return {
-        "/authorizations/c": body({"id": "c", "type": "read", "disabled": False}),
-        "/connections/c/accounts": body({"results": [account]}),
+        "/authorizations": body([{"id": "c", "type": "read", "disabled": False}]),
+        "/accounts/all": body({"results": [account]}),
         "/accounts/a/balances": body(parts.get("balances", [])),
         "/accounts/a/positions/all": body({"results": parts["positions"], "data_freshness": {"as_of": READ}}),
     }

@@ -81,3 +81,36 @@ def test_the_reference_deliveries_are_understood():
     meanings = {vector["name"]: said(vector["raw_body"]).meaning for vector in vectors}
     assert meanings["connection-added"] is Meaning.LINK_FINISHED
     assert meanings["holdings-updated"] is Meaning.DATA_READY
+
+
+@pytest.mark.parametrize(
+    ("event_type", "streams"),
+    [
+        ("ACCOUNT_TRANSACTIONS_INITIAL_UPDATE", ["transactions"]),
+        ("ACCOUNT_TRANSACTIONS_UPDATED", ["transactions"]),
+        ("ACCOUNT_HOLDINGS_UPDATED", ["holdings", "orders"]),
+        ("TRADE_DETECTION", ["orders", "holdings"]),
+        ("TRADE_UPDATE", ["orders", "holdings"]),
+        ("CONNECTION_UPDATED", []),
+        ("NEW_ACCOUNT_AVAILABLE", []),
+        ("ACCOUNT_REMOVED", []),
+    ],
+)
+def test_an_event_says_which_streams_have_news(event_type, streams):
+    assert event(event_type).streams == streams
+
+
+@pytest.mark.parametrize(
+    ("good", "streams"),
+    [
+        (["orders"], ["orders"]),
+        (["balances"], ["holdings"]),
+        (["positions", "orders"], ["holdings", "orders"]),
+        (["something_new"], []),
+    ],
+)
+def test_only_what_a_sync_really_read_is_news(good, streams):
+    names = {"total_value", "positions", "balances", "orders", *good}
+    details = {name: {"success": name in good, "error": None} for name in names}
+    signal = event("ACCOUNT_HOLDINGS_UPDATED", details=details)
+    assert (signal.meaning, signal.streams) == (Meaning.DATA_READY, streams)

@@ -7,7 +7,9 @@ from typing import Protocol, runtime_checkable
 from connector_kit import commands, internal_api
 from connector_kit.background import Background
 from connector_kit.engine import Engine
+from connector_kit.jobs import Jobs
 from connector_kit.late_bus import LateBus
+from connector_kit.limits import Gate, PostgresLimits
 from connector_kit.measures import ConnectorMetrics
 from connector_kit.schedule import Scheduler
 from connector_kit.settings import ConnectorSettings
@@ -49,6 +51,7 @@ def build(
     bus: Bus | None = None,
     database: Database | None = None,
     secrets: SecretStore | None = None,
+    gate: Gate | None = None,
 ) -> Service:
     """Build the service that drives an adapter.
 
@@ -63,12 +66,15 @@ def build(
         bus: an open bus.
         database: an open database.
         secrets: a secret store.
+        gate: what the adapter's calls pass through; from now on its limits are those of all replicas together.
     """
     name = f"{adapter.provider}-connector"
     metrics = metrics or Metrics(name)
     own_database = database or _database(settings, name)
     own_bus = bus or _bus(settings, adapter.provider)
     store = secrets or _secrets(settings, own_database)
+    if gate is not None:
+        gate.use(PostgresLimits(own_database, adapter.provider))
     engine = Engine(
         adapter=adapter,
         settings=settings,
@@ -83,7 +89,7 @@ def build(
     internal_api.mount(app, engine, background)
     ledger = PostgresLedger(own_database, "sync")
     consumer = commands.consumer(engine, own_bus, ledger, EventMetrics(metrics))
-    scheduler = Scheduler(engine)
+    scheduler, jobs = Scheduler(engine), Jobs(engine)
     health.add("database", own_database.ready)
     if isinstance(own_bus, LateBus):
         health.add("broker", own_bus.ready)
@@ -92,15 +98,21 @@ def build(
         app=app,
         health=health,
         on_start=[*_openings(database, own_database, own_bus, store), consumer.start],
-        background=[consumer.run, *([scheduler.run] if settings.scheduler_enabled else [])],
-        on_drain=[partial(_drain, scheduler, consumer, background)],
+        background=[
+            consumer.run,
+            *([scheduler.run] if settings.scheduler_enabled else []),
+            *([jobs.run] if settings.jobs_enabled else []),
+        ],
+        on_drain=[partial(_drain, scheduler, jobs, consumer, background)],
         on_stop=_closings(adapter, database, own_database, own_bus),
     )
 
 
-async def _drain(scheduler: Scheduler, consumer: EachConsumer[Received], background: Background) -> None:
+async def _drain(
+    scheduler: Scheduler, jobs: Jobs, consumer: EachConsumer[Received], background: Background
+) -> None:
     """Take nothing more and finish what runs, all at once: none may use up the others' time."""
-    await asyncio.gather(scheduler.stop(), consumer.stop(), background.drain())
+    await asyncio.gather(scheduler.stop(), jobs.stop(), consumer.stop(), background.drain())
 
 
 def _openings(given: Database | None, database: Database, bus: Bus, secrets: SecretStore) -> list[Step]:

@@ -7,14 +7,15 @@ from typing import Any
 
 import psycopg
 
-from connector_kit import connections, handled, signals
+from connector_kit import connections, handled, refresh, signals
+from connector_kit.configure import configure
 from connector_kit.engine import Engine
 from connector_kit.finish import BUSY, BUSY_WAIT, finish
 from connector_kit.remove import remove
 from connector_kit.sync import sync
 from contracts.envelope import Received
 from contracts.errors import ProviderError, TransientError
-from contracts.messages import Command, LinkCompleted, RemoveConnection, SyncConnection
+from contracts.messages import Command, ConfigureConnection, LinkCompleted, RemoveConnection, SyncConnection
 from contracts.signals import WebhookDelivery
 from contracts.topics import connector_queue
 from messaging.bus import Bus, BusError
@@ -28,24 +29,32 @@ from persistence.database import DatabaseUnavailable
 from persistence.secrets import SecretStoreUnavailableError
 from service_kit import tracing
 
-DEADLINE_MARGIN = 30.0
-"""A sync run gives up by itself; the loop's own deadline is for what hangs elsewhere."""
+DEADLINE_MARGIN = 30.0 + refresh.CALL_SECONDS
+"""A call and a sync run give up by themselves; the loop's own deadline is for what hangs elsewhere."""
 
 
 async def on_sync(engine: Engine, command: SyncConnection, asked_at: datetime) -> None:
-    """Bring a connection up to date, once per idempotency id."""
+    """Bring a connection up to date, once per idempotency id; where it is paid for, have the provider fetch first."""
     if await handled.was_handled(engine.database, engine.provider, command.user_id, command.idempotency_id):
         return
     connection = await connections.find(engine.database, engine.provider, command.connection_id)
-    if connection is None or connection.user_id != command.user_id:
+    if connection is not None and connection.user_id != command.user_id:
+        connection = None
+    if command.charge_id is not None:
+        await refresh.pay(engine, connection, command)
+    elif connection is None:
         raise PermanentError("there is no such connection of this user")
-    if command.not_before is not None and command.not_before > engine.clock.now():
-        await connections.postpone(
-            engine.database, engine.provider, command.connection_id, command.not_before
-        )
+    if connection is not None:
+        await _read(engine, command, asked_at)
+    await handled.mark_handled(engine.database, engine.provider, command.user_id, command.idempotency_id)
+
+
+async def _read(engine: Engine, command: SyncConnection, asked_at: datetime) -> None:
+    later = command.not_before
+    if later is not None and later > engine.clock.now() and command.charge_id is None:
+        await connections.postpone(engine.database, engine.provider, command.connection_id, later)
     else:
         await sync(engine, command.connection_id, trigger=command.trigger, asked_at=asked_at)
-    await handled.mark_handled(engine.database, engine.provider, command.user_id, command.idempotency_id)
 
 
 async def on_link_completed(engine: Engine, command: LinkCompleted, _asked_at: datetime) -> None:
@@ -63,6 +72,11 @@ async def on_remove(engine: Engine, command: RemoveConnection, _asked_at: dateti
     await remove(engine, command)
 
 
+async def on_configure(engine: Engine, command: ConfigureConnection, _asked_at: datetime) -> None:
+    """Change how a connection is kept up to date."""
+    await configure(engine, command)
+
+
 async def on_webhook(engine: Engine, command: WebhookDelivery, _asked_at: datetime) -> None:
     """Do what a webhook asks for."""
     if command.provider != engine.provider:
@@ -73,6 +87,7 @@ async def on_webhook(engine: Engine, command: WebhookDelivery, _asked_at: dateti
 Handler = Callable[[Engine, Any, datetime], Awaitable[None]]
 HANDLERS: dict[type[Command], Handler] = {
     SyncConnection: on_sync,
+    ConfigureConnection: on_configure,
     LinkCompleted: on_link_completed,
     RemoveConnection: on_remove,
     WebhookDelivery: on_webhook,

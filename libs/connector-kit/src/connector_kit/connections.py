@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from psycopg.rows import class_row, dict_row, scalar_row
 
+from connector_kit import breaker
 from connector_kit.policy import Next
 from contracts.linking import LinkedConnection
 from contracts.statuses import ConnectionStatus
@@ -36,6 +37,8 @@ class Connection:
     frequency_seconds: int
     failures: int
     unlinked: bool
+    repair_by: datetime | None
+    repair_told: datetime | None
 
     def __post_init__(self) -> None:
         # PostgreSQL hands over text; everything above speaks in the enum.
@@ -63,15 +66,16 @@ class Linked:
     created: bool
 
 
-_COLUMNS = """
+COLUMNS = """
     s.connection_id, s.user_id, s.external_id, s.institution, s.institution_name, s.connection_type, s.status,
-    s.fence, s.secret_name, s.frequency_seconds, s.failures, s.unlinked_at IS NOT NULL AS unlinked,
+    s.fence, s.secret_name, s.frequency_seconds, s.failures, s.unlinked_at IS NOT NULL AS unlinked, s.repair_by,
+    s.repair_told,
     (SELECT u.external_user_id FROM sync.provider_users u
       WHERE u.provider = s.provider AND u.user_id = s.user_id) AS external_user_id,
     COALESCE((SELECT u.has_secret FROM sync.provider_users u
       WHERE u.provider = s.provider AND u.user_id = s.user_id), false) AS user_has_secret
 """
-_TAKE = """
+TAKE = """
     fence = nextval('sync.versions'), lease_holder = %(holder)s, started_at = clock_timestamp(),
     lease_until = clock_timestamp() + %(lease)s, next_sync_at = clock_timestamp() + %(lease)s
 """
@@ -90,63 +94,34 @@ async def claim(
 ) -> Claim | None:
     """Claim a connection for one run; None when nothing is to be done here and now.
 
-    A run that started after ``asked_at`` has served the request. While another run is going on, or the last
-    one that found data began less than ``spacing`` ago, the wish is noted and the scheduler serves it.
+    A run that started after ``asked_at`` (None: this moment) has served the request. While another run is going on,
+    or the last one that found data began less than ``spacing`` ago, the wish is noted and the scheduler serves it.
     """
     found = {"provider": provider, "id": connection_id, "holder": holder, "lease": lease}
     wish = {"asked_at": asked_at, "spacing": spacing}
     async with database.transaction(rows=class_row(Connection)) as conn:
         cursor = await conn.execute(_CLAIM, {**found, **wish})
         row = await cursor.fetchone()
-        if row is None and asked_at is not None:
+        if row is None:
             await conn.execute(_WISH, {**found, **wish})
     return Claim(row, holder) if row else None
 
 
 _CLAIM = f"""
-UPDATE sync.sync_state s SET {_TAKE}
+UPDATE sync.sync_state s SET {TAKE}
  WHERE s.connection_id = %(id)s AND s.provider = %(provider)s AND s.status <> 'removed' AND {_FREE}
    AND (s.started_at IS NULL OR %(asked_at)s::timestamptz IS NULL OR s.started_at < %(asked_at)s)
    AND (s.started_at IS NULL OR s.last_synced_at IS NULL
         OR s.started_at <= clock_timestamp() - %(spacing)s)
-RETURNING {_COLUMNS}
+RETURNING {COLUMNS}
 """  # noqa: S608 - built from constants of this module
 _WISH = """
 UPDATE sync.sync_state s
-   SET wanted_at = GREATEST(s.wanted_at, %(asked_at)s),
+   SET wanted_at = GREATEST(s.wanted_at, COALESCE(%(asked_at)s, clock_timestamp())),
        next_sync_at = LEAST(s.next_sync_at, s.started_at + %(spacing)s)
  WHERE s.connection_id = %(id)s AND s.provider = %(provider)s AND s.status <> 'removed'
-   AND s.started_at < %(asked_at)s
+   AND s.started_at < COALESCE(%(asked_at)s, clock_timestamp())
 """
-
-
-async def claim_due(
-    database: Database, provider: str, *, holder: str, lease: timedelta, limit: int
-) -> list[Claim]:
-    """Claim up to ``limit`` connections whose time has come; replicas never claim the same one.
-
-    One that is paused or does not sync by itself is due only for somebody's wish: one that no run has
-    served, or one whose run died, which its unreturned lease tells.
-    """
-    async with database.transaction(rows=class_row(Connection)) as conn:
-        cursor = await conn.execute(
-            _CLAIM_DUE, {"provider": provider, "holder": holder, "lease": lease, "limit": limit}
-        )
-        return [Claim(row, holder) for row in await cursor.fetchall()]
-
-
-_CLAIM_DUE = f"""
-UPDATE sync.sync_state s SET {_TAKE}
- WHERE s.connection_id IN (
-       SELECT d.connection_id FROM sync.sync_state d
-        WHERE d.provider = %(provider)s AND d.next_sync_at <= clock_timestamp() AND d.status <> 'removed'
-          AND (d.lease_holder IS NOT NULL OR d.wanted_at > d.started_at
-               OR (d.paused_reason IS NULL AND (d.auto_sync OR d.last_synced_at IS NULL)))
-          AND (d.lease_until IS NULL OR d.lease_until < clock_timestamp())
-        ORDER BY d.next_sync_at LIMIT %(limit)s
-          FOR UPDATE SKIP LOCKED)
-RETURNING {_COLUMNS}
-"""  # noqa: S608 - built from constants of this module
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +133,10 @@ class Found:
     institution_name: str | None = None
     synced_at: datetime | None = None
     as_of: datetime | None = None
+    realtime: bool | None = None
+    error_code: str | None = None
+    repair_by: datetime | None = None
+    repair_told: datetime | None = None
 
 
 async def save(database: Database, done: Claim, found: Found, following: Next) -> bool:
@@ -170,12 +149,19 @@ async def save(database: Database, done: Claim, found: Found, following: Next) -
         "institution_name": found.institution_name,
         "synced_at": found.synced_at,
         "as_of": found.as_of,
+        "realtime": found.realtime,
+        "error_code": found.error_code,
+        "repair_by": found.repair_by,
+        "repair_told": found.repair_told,
         "failures": following.failures,
         "paused": following.paused,
         "wait": following.wait,
     }
     async with database.transaction() as conn:
-        return (await conn.execute(_SAVE, values)).rowcount == 1
+        row = await (await conn.execute(_SAVE, values)).fetchone()
+        if row is not None:
+            await breaker.note(conn, row[0], done.connection.institution, found.error_code)
+        return row is not None
 
 
 _SAVE = """
@@ -186,9 +172,15 @@ UPDATE sync.sync_state s
        institution_name = COALESCE(%(institution_name)s, s.institution_name),
        last_synced_at = COALESCE(%(synced_at)s, s.last_synced_at),
        last_as_of = COALESCE(%(as_of)s, s.last_as_of),
+       realtime = COALESCE(%(realtime)s, s.realtime), error_code = %(error_code)s,
+       repair_by = COALESCE(%(repair_by)s, CASE WHEN s.repair_by > clock_timestamp() THEN s.repair_by END),
+       repair_told = %(repair_told)s,
        next_sync_at = CASE WHEN s.wanted_at > s.started_at THEN GREATEST(clock_timestamp(), s.wanted_at)
+                           WHEN s.configured_at > s.started_at AND %(status)s = 'active' AND %(failures)s = 0
+                           THEN clock_timestamp() + LEAST(%(wait)s::interval, make_interval(secs => s.frequency_seconds))
                            ELSE clock_timestamp() + %(wait)s::interval END
  WHERE s.connection_id = %(id)s AND s.lease_holder = %(holder)s
+RETURNING s.provider
 """
 
 
@@ -205,11 +197,15 @@ async def renew(database: Database, claimed: Claim, lease: timedelta) -> bool:
 
 
 async def release(database: Database, claimed: Claim) -> None:
-    """Give a claim back as if it had not been made, so that whoever asked can ask again at once."""
+    """Give a claim back as if it had not been made: whoever asked can ask again at once, and the wish stands.
+
+    It was claimed for a reason, also where the connection does not sync by itself.
+    """
     async with database.transaction() as conn:
         await conn.execute(
             """UPDATE sync.sync_state
                   SET lease_holder = NULL, lease_until = NULL, started_at = NULL,
+                      wanted_at = GREATEST(wanted_at, clock_timestamp()),
                       next_sync_at = clock_timestamp() + interval '1 minute'
                 WHERE connection_id = %s AND lease_holder = %s""",
             (claimed.connection.connection_id, claimed.holder),
@@ -265,9 +261,10 @@ ON CONFLICT (connection_id) DO UPDATE
        connection_type = EXCLUDED.connection_type,
        institution_name = COALESCE(EXCLUDED.institution_name, s.institution_name),
        secret_name = COALESCE(EXCLUDED.secret_name, s.secret_name),
-       lease_holder = NULL, lease_until = NULL, started_at = NULL,
+       lease_holder = NULL, lease_until = NULL, started_at = NULL, repair_by = NULL, repair_told = NULL,
+       auto_sync = s.auto_sync OR s.status = 'removed',
        next_sync_at = clock_timestamp() + interval '1 minute'
-RETURNING {_COLUMNS}, s.xmax = 0 AS created
+RETURNING {COLUMNS}, s.xmax = 0 AS created
 """  # noqa: S608 - built from constants of this module
 
 
@@ -291,7 +288,7 @@ async def by_external_user(database: Database, provider: str, external_user_id: 
 
 async def _find(database: Database, condition: str, provider: str, value: str) -> list[Connection]:
     query = f"""
-        SELECT {_COLUMNS} FROM sync.sync_state s
+        SELECT {COLUMNS} FROM sync.sync_state s
          WHERE s.provider = %(provider)s AND s.status <> 'removed' AND {condition}
          ORDER BY s.connection_id"""  # noqa: S608 - built from constants of this module
     async with database.transaction(rows=class_row(Connection)) as conn:
@@ -327,6 +324,9 @@ async def mark_removed(database: Database, connection_id: str) -> None:
             "UPDATE sync.sync_state SET status = 'removed', secret_name = NULL WHERE connection_id = %s",
             (connection_id,),
         )
+        # Linked again, it begins from the beginning: what was read of it is forgotten everywhere.
+        await conn.execute("DELETE FROM sync.streams WHERE connection_id = %s", (connection_id,))
+        await conn.execute("DELETE FROM sync.accounts WHERE connection_id = %s", (connection_id,))
 
 
 async def postpone(database: Database, provider: str, connection_id: str, until: datetime) -> None:
@@ -337,4 +337,13 @@ async def postpone(database: Database, provider: str, connection_id: str, until:
                   SET wanted_at = GREATEST(wanted_at, %(until)s), next_sync_at = LEAST(next_sync_at, %(until)s)
                 WHERE provider = %(provider)s AND connection_id = %(id)s AND status <> 'removed'""",
             {"provider": provider, "id": connection_id, "until": until},
+        )
+
+
+async def expires(database: Database, connection_id: str, repair_by: datetime | None) -> None:
+    """Note when access to a connection will end, or that nothing of the kind is known any more; the next run tells."""
+    async with database.transaction() as conn:
+        await conn.execute(
+            "UPDATE sync.sync_state SET repair_by = %s WHERE connection_id = %s AND status <> 'removed'",
+            (repair_by, connection_id),
         )

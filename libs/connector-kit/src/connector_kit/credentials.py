@@ -70,7 +70,7 @@ async def keep(
 async def kept(engine: Engine, user_id: str, link_session_id: str) -> list[LinkedConnection]:
     """The connections of a session whose secrets are in the store, whatever else is known of them."""
     prefix = names.access_tokens(engine.provider, user_id)
-    found = [await _read(engine, name) for name in await engine.secrets.names(prefix)]
+    found = [await at(engine, name) for name in await engine.secrets.names(prefix)]
     return [one.linked for one in found if one.link_session_id == link_session_id]
 
 
@@ -83,7 +83,7 @@ async def access(engine: Engine, connection: Connection) -> ConnectionAccess:
     secret = None
     if connection.secret_name is not None:
         try:
-            secret = (await _read(engine, SecretName.parse(connection.secret_name))).secret
+            secret = (await at(engine, SecretName.parse(connection.secret_name))).secret
         except SecretNotFoundError as error:
             raise RefusedError(
                 "the connection's secret is not in the store",
@@ -104,5 +104,10 @@ async def forget(engine: Engine, connection: Connection) -> None:
         await engine.secrets.delete(SecretName.parse(connection.secret_name))
 
 
-async def _read(engine: Engine, name: SecretName) -> Credential:
+async def at(engine: Engine, name: SecretName) -> Credential:
+    """The credential of that name.
+
+    Raises:
+        SecretNotFoundError: there is none.
+    """
     return _DECODER.decode((await engine.secrets.get(name)).value.get_secret_value())

@@ -1,7 +1,7 @@
 """The table ``sync.link_intents``: one row per link session, from its beginning to its end."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from psycopg.rows import class_row, scalar_row
 
@@ -9,6 +9,9 @@ from connector_kit.hold import CLAIM_FOR
 from contracts.linking import LinkProgress, LinkRequest
 from contracts.statuses import LINK_MOVES, LinkStatus, may_move
 from persistence.database import Database
+
+LATELY = timedelta(hours=3)
+"""Providers deliver a webhook again for about this long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,7 @@ class Intent:
     user_id: str
     institution: str | None
     institution_ref: str | None
+    need_trading: bool
     reconnect_connection_id: str | None
     reconnect_external_id: str | None
     started: bool
@@ -27,6 +31,8 @@ class Intent:
     connection_ids: list[str]
     status: LinkStatus
     reason: str | None
+    duplicate_of: str | None
+    created_at: datetime
     asks: int
     tries: int
     expired: bool
@@ -43,13 +49,14 @@ class Intent:
             status=LinkStatus.EXPIRED if ran_out else self.status,
             connection_ids=self.connection_ids,
             reason=self.reason,
+            duplicate_of=self.duplicate_of,
         )
 
 
 _COLUMNS = """
-    i.link_session_id, i.user_id, i.institution, i.institution_ref, i.reconnect_connection_id,
+    i.link_session_id, i.user_id, i.institution, i.institution_ref, i.need_trading, i.reconnect_connection_id,
     i.reconnect_external_id, i.started_at IS NOT NULL AS started, i.known, i.done, i.connection_ids, i.status,
-    i.reason, i.asks, i.tries, COALESCE(i.expires_at < clock_timestamp(), false) AS expired
+    i.reason, i.duplicate_of, i.created_at, i.asks, i.tries, COALESCE(i.expires_at < clock_timestamp(), false) AS expired
 """
 
 
@@ -130,7 +137,8 @@ async def take(
 ) -> Intent | None:
     """Take a session in hand to see how it ended; None when it is over, unknown, foreign or in other hands.
 
-    In other hands the wish is noted: whoever has it looks once more before letting go.
+    In other hands the wish is noted: whoever has it looks once more before letting go. Of a user's sessions one is in
+    hand at a time: what the first brings must be known before the second is looked at, or one login is paid for twice.
     """
     values = {
         "id": link_session_id,
@@ -140,6 +148,7 @@ async def take(
         "taken_for": CLAIM_FOR,
     }
     async with database.transaction(rows=class_row(Intent)) as conn:
+        await conn.execute(_ONE_BY_ONE, values)
         row = await (await conn.execute(_TAKE, values)).fetchone()
         if row is None:
             await conn.execute(
@@ -151,12 +160,21 @@ async def take(
     return row
 
 
+# Released at the end of the statement's transaction: it only orders those who take at the same moment.
+_ONE_BY_ONE = """
+SELECT pg_advisory_xact_lock(hashtextextended('link ' || i.provider || ' ' || i.user_id, 0)) FROM sync.link_intents i
+ WHERE i.link_session_id = %(id)s AND i.provider = %(provider)s
+"""
 _TAKE = f"""
 UPDATE sync.link_intents i
    SET taken_by = %(holder)s, taken_until = clock_timestamp() + %(taken_for)s, tries = i.tries + 1
  WHERE i.link_session_id = %(id)s AND i.provider = %(provider)s AND i.status <> 'completed'
    AND i.started_at IS NOT NULL AND (%(user_id)s::text IS NULL OR i.user_id = %(user_id)s)
    AND (i.taken_until IS NULL OR i.taken_until < clock_timestamp())
+   AND NOT EXISTS (SELECT 1 FROM sync.link_intents o
+                    WHERE o.provider = i.provider AND o.user_id = i.user_id
+                      AND o.link_session_id <> i.link_session_id
+                      AND o.taken_by IS NOT NULL AND o.taken_until > clock_timestamp())
 RETURNING {_COLUMNS}
 """  # noqa: S608 - constants of this module
 
@@ -195,25 +213,34 @@ async def note_connection(
         )
 
 
-async def settle(
-    database: Database, intent: Intent, status: LinkStatus, reason: str | None, holder: str
-) -> Intent | None:
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a session stands; ``duplicate_of`` is our id of the connection to repair instead."""
+
+    status: LinkStatus
+    reason: str | None = None
+    duplicate_of: str | None = None
+
+
+async def settle(database: Database, intent: Intent, verdict: Verdict, holder: str) -> Intent | None:
     """Note how the session stands and let it go; None when somebody else has it in hand by now.
 
     A move that is not allowed (a session that expired is not pending again) leaves the status as it is.
     """
     query = f"""
         UPDATE sync.link_intents i
-           SET status = %(status)s, reason = %(reason)s, taken_by = NULL, taken_until = NULL,
+           SET status = %(status)s, reason = %(reason)s, duplicate_of = %(duplicate)s, taken_by = NULL, taken_until = NULL,
                settled_at = CASE WHEN %(status)s IN ('pending', 'completing') THEN NULL
                                  ELSE clock_timestamp() END
          WHERE i.link_session_id = %(id)s AND i.taken_by = %(holder)s
         RETURNING {_COLUMNS}"""  # noqa: S608 - constants of this module
-    allowed = may_move(LINK_MOVES, intent.status, status)
+    allowed = may_move(LINK_MOVES, intent.status, verdict.status)
+    settled = verdict if allowed else Verdict(intent.status, intent.reason, intent.duplicate_of)
     values = {
         "id": intent.link_session_id,
-        "status": status if allowed else intent.status,
-        "reason": reason if allowed else intent.reason,
+        "status": settled.status,
+        "reason": settled.reason,
+        "duplicate": settled.duplicate_of,
         "holder": holder,
     }
     async with database.transaction(rows=class_row(Intent)) as conn:
@@ -239,6 +266,37 @@ async def belongs_elsewhere(
             },
         )
         return await cursor.fetchone() is not None
+
+
+async def brought_lately(database: Database, intent: Intent, connection_id: str) -> bool:
+    """Whether another session repairs the connection, or brought it so lately that word of it may be under way."""
+    async with database.transaction() as conn:
+        cursor = await conn.execute(
+            """SELECT 1 FROM sync.link_intents
+                WHERE user_id = %(user_id)s AND link_session_id <> %(id)s
+                  AND (reconnect_connection_id = %(connection)s OR %(connection)s = ANY(connection_ids))
+                  AND (settled_at IS NULL OR settled_at > clock_timestamp() - %(lately)s)""",
+            {
+                "user_id": intent.user_id,
+                "id": intent.link_session_id,
+                "connection": connection_id,
+                "lately": LATELY,
+            },
+        )
+        return await cursor.fetchone() is not None
+
+
+async def waiting_for(database: Database, provider: str, user_id: str, external_id: str) -> list[str]:
+    """The user's open sessions that a connection they had before may end: its repair, or the same login anew."""
+    query = """
+        SELECT link_session_id FROM sync.link_intents
+         WHERE provider = %(provider)s AND user_id = %(user_id)s AND started_at IS NOT NULL
+           AND status IN ('pending', 'completing') AND created_at > clock_timestamp() - interval '1 day'
+           AND COALESCE(reconnect_external_id = %(external)s, %(external)s = ANY(known))
+         ORDER BY created_at"""
+    values = {"provider": provider, "user_id": user_id, "external": external_id}
+    async with database.transaction(rows=scalar_row) as conn:
+        return list(await (await conn.execute(query, values)).fetchall())
 
 
 async def by_session_token(database: Database, provider: str, digest: str) -> list[str]:

@@ -4,15 +4,17 @@ Only our own services may call it, with a token made for ``<provider>-connector`
 """
 
 import asyncio
-from typing import Annotated, Any, TypeVar
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
 
-import msgspec
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 
-from connector_kit import links
+from connector_kit import admin_api, breaker, internal_trading, links
+from connector_kit.answers import answer, body
 from connector_kit.background import Background
 from connector_kit.engine import Engine
-from connector_kit.finish import finish
+from connector_kit.finish import Finished, finish
+from connector_kit.priority import Priority, working
 from connector_kit.sync import sync
 from contracts.connectors import powers
 from contracts.errors import MEANING, ErrorCode, ProviderError, TransientError
@@ -24,7 +26,6 @@ from persistence.secrets import SecretStoreUnavailableError
 from service_kit.api_errors import ApiError, error_response, request_id_of
 from service_kit.auth import require_service
 
-R = TypeVar("R", bound=Record)
 UserId = Annotated[str, Query(min_length=1, max_length=200)]
 LATER = (DatabaseUnavailable, BusError, SecretStoreUnavailableError)
 
@@ -51,12 +52,20 @@ def mount(app: FastAPI, engine: Engine, background: Background) -> None:
         engine.settings.internal_callers,
         engine.clock,
     )
-    router = APIRouter(prefix="/internal/v1", dependencies=[Depends(guard)])
+    router = APIRouter(prefix="/internal/v1", dependencies=[Depends(guard), Depends(at_once)])
     _routes(router, engine, background)
+    admin_api.routes(router, engine)
+    internal_trading.routes(router, engine, background)
     app.include_router(router)
     app.add_exception_handler(ProviderError, on_provider_error)
     for kind in LATER:
         app.add_exception_handler(kind, on_unavailable)
+
+
+async def at_once() -> AsyncIterator[None]:
+    """Let the provider calls of a request go before those that nobody waits for (a dependency)."""
+    with working(Priority.INTERACTIVE):
+        yield
 
 
 def _routes(router: APIRouter, engine: Engine, background: Background) -> None:
@@ -67,6 +76,7 @@ def _routes(router: APIRouter, engine: Engine, background: Background) -> None:
     @router.post("/links", summary="Begin a link session.", status_code=201)
     async def begin_link(request: Request) -> Response:
         wanted = await body(request, LinkRequest)
+        await breaker.check(engine.database, engine.provider, wanted.institution)
         start: LinkStart = await links.begin(engine, wanted)
         return answer(start, status=201)
 
@@ -77,43 +87,33 @@ def _routes(router: APIRouter, engine: Engine, background: Background) -> None:
     @router.post("/links/{link_session_id}/check", summary="Ask the provider how a link session ended.")
     async def check_link(link_session_id: str, request: Request) -> Response:
         wanted = await body(request, LinkCheck)
-        done = await finish(engine, link_session_id, user_id=wanted.user_id, hint=wanted.hint)
+        looking = background.begin(_looked(engine, link_session_id, wanted), "link check")
+        # Who hangs up must not end it between an exchange and the keeping of what it brought.
+        done = await asyncio.shield(looking)
+        if isinstance(done, Exception):
+            raise done
         if done is not None and done.fresh:
             background.begin(_read(engine, done.fresh), "first sync")
         return answer(_found(done.progress if done else None))
 
 
+async def _looked(engine: Engine, link_session_id: str, wanted: LinkCheck) -> Finished | Exception | None:
+    """How a session ended, or why nobody can say: an error is for who asks, if they are still there."""
+    try:
+        return await finish(engine, link_session_id, user_id=wanted.user_id, hint=wanted.hint)
+    except (ProviderError, *LATER) as error:
+        return error
+
+
 async def _read(engine: Engine, fresh: list[str]) -> None:
-    await asyncio.gather(*(sync(engine, connection_id, trigger="link") for connection_id in fresh))
+    with working(Priority.BACKGROUND):
+        await asyncio.gather(*(sync(engine, connection_id, trigger="link") for connection_id in fresh))
 
 
 def _found(progress: LinkProgress | None) -> LinkProgress:
     if progress is None:
         raise ApiError(ErrorCode.NOT_FOUND, 404, "There is no such link session.")
     return progress
-
-
-async def body(request: Request, kind: type[R]) -> R:
-    """Read a request's body.
-
-    Raises:
-        ApiError: 422, it has not the expected form. What was sent is not repeated.
-    """
-    try:
-        return msgspec.json.decode(await request.body(), type=kind)
-    except (msgspec.DecodeError, RecursionError) as error:
-        message = f"The request is no {kind.__name__}."
-        raise ApiError(ErrorCode.VALIDATION_FAILED, 422, message) from error
-
-
-def answer(record: Record, status: int = 200) -> Response:
-    """Write an answer; link addresses are credentials and stay in no cache."""
-    return Response(
-        msgspec.json.encode(record),
-        status_code=status,
-        media_type="application/json",
-        headers={"Cache-Control": "no-store"},
-    )
 
 
 async def on_provider_error(request: Request, error: Exception) -> Response:

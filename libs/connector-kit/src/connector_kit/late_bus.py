@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from messaging.bus import BrokerUnreachableError, Bus, BusError, Outgoing, Subscription
 from messaging.rabbit import RabbitBus
-from messaging.topology import StreamQueue, Topology
+from messaging.topology import Topology
 
 
 class LateBus:
@@ -40,10 +40,6 @@ class LateBus:
     async def subscribe(self, queue: str, prefetch: int) -> Subscription:
         """Take deliveries of a work queue."""
         return await self._opened.subscribe(queue, prefetch)
-
-    async def listen(self, stream: StreamQueue, prefetch: int = 100) -> Subscription:
-        """Take a copy of the stream's messages."""
-        return await self._opened.listen(stream, prefetch)
 
     async def fetch(self, queue: str, limit: int) -> Subscription:
         """Hold messages that are in the queue now."""

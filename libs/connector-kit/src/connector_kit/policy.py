@@ -57,7 +57,7 @@ def after_success(status: ConnectionStatus, frequency: timedelta, chance: float)
     """
     if status in {ConnectionStatus.REVOKED, ConnectionStatus.REMOVED}:
         return Next(wait=None)
-    if status is ConnectionStatus.BROKEN:
+    if status in {ConnectionStatus.BROKEN, ConnectionStatus.STALE_CACHE}:
         return Next(wait=spread(RECHECK_STANDSTILL, chance))
     return Next(wait=spread(frequency, chance))
 
@@ -106,7 +106,8 @@ def _later(error: TransientError, failures: int, chance: float) -> timedelta:
     first = FIRST_DATA_AFTER if error.code is ErrorCode.DATA_NOT_READY else RETRY_AFTER
     backoff = min(RETRY_AFTER_MAX, first * float(2 ** min(failures - 1, 16)))
     # At least half of it: a run is costly, so "at once" is no fair draw.
-    return timedelta(seconds=max(error.wait or 0.0, backoff / 2) + backoff / 2 * chance)
+    asked = min(error.wait or 0.0, RETRY_AFTER_MAX)
+    return timedelta(seconds=max(asked, backoff / 2) + backoff / 2 * chance)
 
 
 def _paused(error: ProviderError, failures: int, limit: int) -> str | None:

@@ -31,11 +31,14 @@ async def remove(engine: Engine, command: RemoveConnection) -> None:
         return
     if connection.user_id != command.user_id:
         raise PermanentError("the connection is not this user's")
-    version = await connections.retire(engine.database, connection.connection_id)
-    if version is None:
+    if await connections.retire(engine.database, connection.connection_id) is None:
         return
     await _unlink(engine, connection)
     await credentials.forget(engine, connection)
+    # Once more: the provider's own word of the removal may have begun a run meanwhile, and ours must be the newer one.
+    version = await connections.retire(engine.database, connection.connection_id)
+    if version is None:
+        return
     await publish(
         engine,
         ConnectionStatusChanged(

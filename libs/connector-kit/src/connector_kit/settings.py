@@ -73,6 +73,24 @@ class ConnectorSettings(ServiceSettings):
             description="How often a new connection is read by itself.",
         ),
     ] = 21_600
+    sync_frequency_floor_seconds: Annotated[
+        int,
+        Field(
+            validation_alias="SYNC_FREQUENCY_FLOOR_SECONDS",
+            ge=60,
+            le=86_400,
+            description="No connection is read by itself more often than this, whatever its user wishes.",
+        ),
+    ] = 900
+    sync_round_size: Annotated[
+        int,
+        Field(
+            validation_alias="SYNC_ROUND_SIZE",
+            ge=1,
+            le=200,
+            description="Most connections of one user that are read in one round; then it is others' turn.",
+        ),
+    ] = 20
     sync_deadline_seconds: Annotated[
         int,
         Field(
@@ -122,9 +140,56 @@ class ConnectorSettings(ServiceSettings):
             validation_alias="SYNC_CONCURRENCY",
             ge=1,
             le=64,
-            description="Scheduled syncs run side by side.",
+            description="Users whose due connections are read side by side, up to three of each at once.",
         ),
     ] = 4
+    jobs_enabled: Annotated[
+        bool,
+        Field(
+            validation_alias="JOBS_ENABLED",
+            description="Do the daily jobs (catalogue, orphans, housekeeping) in this process, if no other does.",
+        ),
+    ] = True
+    jobs_every_seconds: Annotated[
+        int,
+        Field(
+            validation_alias="JOBS_EVERY_SECONDS",
+            ge=60,
+            le=7 * 86_400,
+            description="How often each job is done.",
+        ),
+    ] = 86_400
+    refresh_evidence_seconds: Annotated[
+        int,
+        Field(
+            validation_alias="REFRESH_EVIDENCE_SECONDS",
+            ge=15,
+            le=86_400,
+            description="How long a provider that took a refresh without an answer may need to show it.",
+        ),
+    ] = 900
+    full_read_seconds: Annotated[
+        int,
+        Field(
+            validation_alias="FULL_READ_SECONDS",
+            ge=300,
+            le=7 * 86_400,
+            description="What was read longer ago is fetched again, whatever the provider says of it.",
+        ),
+    ] = 86_400
+    transactions_enabled: Annotated[
+        bool,
+        Field(
+            validation_alias="TRANSACTIONS_ENABLED", description="Read transactions where the provider can."
+        ),
+    ] = True
+    history_enabled: Annotated[
+        bool,
+        Field(
+            validation_alias="HISTORY_ENABLED",
+            description="Read daily totals of accounts where the provider can.",
+        ),
+    ] = True
 
     @model_validator(mode="after")
     def _store_has_keys(self) -> Self:

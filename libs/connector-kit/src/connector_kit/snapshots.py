@@ -5,19 +5,28 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Context, Decimal
 
-from contracts.accounts import AccountsSnapshot, Balance, BalancesSnapshot, ProviderAccount
+from contracts.accounts import (
+    AccountsSnapshot,
+    Balance,
+    BalanceHistorySnapshot,
+    BalancesSnapshot,
+    ProviderAccount,
+)
 from contracts.clocks import Clocks
-from contracts.connectors import AccountRead
+from contracts.connectors import AccountRead, AccountTransactions, HistoryRead
 from contracts.envelope import check_numbers
 from contracts.errors import ErrorCode, TransientError
 from contracts.holdings import Holding, HoldingsSnapshot, content_hash
 from contracts.linking import ConnectionState
 from contracts.money import InexactNumberError, amount
+from contracts.orders import Order, OrdersSnapshot
 from contracts.statuses import ConnectionStatus
+from contracts.transactions import TransactionsBatch
 
 GAP_FIRST_FETCH = "the provider is still fetching for the first time"
 GAP_CACHE = "the provider answered from the cache of a disconnected institution"
 GAP_NO_ACCOUNTS = "the provider listed no account of a connection that works"
+GAP_NO_HISTORY = "the provider gave no daily totals"
 GAP_UNTOLD = "the provider's answer was not whole"
 _AMOUNTS = ("cash", "available", "buying_power", "equity", "maintenance_excess", "margin_loan")
 _EXACT = Context(prec=100)
@@ -110,6 +119,67 @@ def unread_snapshot(
         account_id=account.account_id,
         holdings=[],
         content_hash=content_hash([]),
+    )
+
+
+def transactions_batch(
+    origin: Origin, state: ConnectionState, part: AccountTransactions, run_id: str
+) -> TransactionsBatch:
+    """A page of one account's transactions; what it takes back it names, so it needs no completeness."""
+    return TransactionsBatch(
+        user_id=origin.user_id,
+        provider=origin.provider,
+        connection_id=origin.connection_id,
+        institution=origin.institution,
+        clocks=_clocks(origin, state.data_as_of),
+        complete=True,
+        gap=None,
+        account_id=part.account_id,
+        transactions=part.transactions,
+        removed=part.removed,
+        covers_from=part.covers_from,
+        covers_through=part.covers_through,
+        sweep=part.sweep,
+        run_id=run_id,
+    )
+
+
+def orders_snapshot(
+    origin: Origin, state: ConnectionState, account: ProviderAccount, orders: list[Order], run_id: str
+) -> OrdersSnapshot:
+    """The recent orders of one account; which are recent the provider decides, so none is missed by its absence."""
+    gap = _gap(state, empty=not orders)
+    return OrdersSnapshot(
+        user_id=origin.user_id,
+        provider=origin.provider,
+        connection_id=origin.connection_id,
+        institution=origin.institution,
+        clocks=_clocks(origin, account.orders_as_of or state.data_as_of),
+        complete=gap is None,
+        gap=gap,
+        account_id=account.account_id,
+        orders=orders,
+        run_id=run_id,
+    )
+
+
+def history_snapshot(
+    origin: Origin, state: ConnectionState, account: ProviderAccount, read: HistoryRead
+) -> BalanceHistorySnapshot:
+    """What one account was worth day by day; an empty series of an account is no proof that it had none."""
+    gap = _gap(state, empty=not read.points) or (None if read.points else GAP_NO_HISTORY)
+    return BalanceHistorySnapshot(
+        user_id=origin.user_id,
+        provider=origin.provider,
+        connection_id=origin.connection_id,
+        institution=origin.institution,
+        clocks=_clocks(origin, account.holdings_as_of or state.data_as_of),
+        complete=gap is None,
+        gap=gap,
+        account_id=account.account_id,
+        currency=read.currency,
+        points=read.points,
+        returns=read.returns,
     )
 
 

@@ -1,6 +1,6 @@
 """Accounts, their capabilities and their balances, in provider-neutral terms."""
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -75,6 +75,12 @@ class ProviderAccount(Record, frozen=True, kw_only=True):
     holdings_as_of: datetime | None = None
     holds_securities: bool = True
     """False for deposit, credit and loan accounts, which only ever hold cash."""
+    orders_as_of: datetime | None = None
+    """When the provider last read orders from the institution; ``None`` where it does not say."""
+    transactions_from: date | None = None
+    """The day of the oldest transaction the provider has, where it says."""
+    transactions_through: date | None = None
+    """The last day whose transactions the provider has whole, where it says."""
 
 
 class Balance(Record, frozen=True, kw_only=True):
@@ -119,3 +125,26 @@ class BalancesSnapshot(Snapshot, frozen=True, kw_only=True):
 
     account_id: str
     balances: list[Balance]
+
+
+class BalancePoint(Record, frozen=True, kw_only=True):
+    """What an account was worth at the end of a day, by its institution."""
+
+    day: date
+    total: Decimal
+
+
+class PeriodReturn(Record, frozen=True, kw_only=True):
+    """The provider's own rate of return over a period (``1Y``, ``YTD``, ``ALL`` …); 0.05 is five per cent."""
+
+    period: str
+    rate: Decimal
+
+
+class BalanceHistorySnapshot(Snapshot, frozen=True, kw_only=True):
+    """An account's whole series of daily totals (``onefolio.balance_history.snapshot.v1``): it replaces the last."""
+
+    account_id: str
+    currency: str | None
+    points: list[BalancePoint]
+    returns: list[PeriodReturn]

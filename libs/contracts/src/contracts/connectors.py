@@ -9,7 +9,9 @@ from collections.abc import AsyncIterator
 from datetime import date
 from typing import Protocol, runtime_checkable
 
-from contracts.accounts import Balance, ProviderAccount
+from msgspec import field
+
+from contracts.accounts import Balance, BalancePoint, PeriodReturn, ProviderAccount
 from contracts.holdings import Holding
 from contracts.linking import (
     BeginLink,
@@ -21,10 +23,11 @@ from contracts.linking import (
     LinkOutcome,
     UserAccess,
 )
-from contracts.orders import Order, OrderImpact, OrderRequest, SymbolMatch
+from contracts.orders import Order
 from contracts.signals import Signal, WebhookDelivery
 from contracts.struct import Record
-from contracts.transactions import Transaction
+from contracts.trading import AccountRef, OrderImpact, OrderRequest, Placed, Quote, SymbolMatch
+from contracts.transactions import Sweep, Transaction
 
 
 class AccountRead(Record, frozen=True, kw_only=True):
@@ -41,15 +44,62 @@ class AccountRead(Record, frozen=True, kw_only=True):
     gap: str | None = None
 
 
-class TransactionPage(Record, frozen=True, kw_only=True):
-    """A page of transactions; ``cursor`` is opaque and owned by the adapter."""
+class AccountTransactions(Record, frozen=True, kw_only=True):
+    """What one page has of one account; the members are those of ``TransactionsBatch``."""
 
+    account_id: str
     transactions: list[Transaction]
-    removed: list[str]
-    cursor: str | None
+    removed: list[str] = field(default_factory=list)
+    covers_from: date | None = None
+    covers_through: date | None = None
+    sweep: Sweep | None = None
+
+
+class TransactionPage(Record, frozen=True, kw_only=True):
+    """A page of a connection's transactions.
+
+    ``cursor`` is opaque and owned by the adapter: asking with it goes on behind this page, also in a later run or
+    after a crash. It never moves beyond what the provider has confirmed to be whole.
+    """
+
+    parts: list[AccountTransactions]
+    cursor: str
     has_more: bool
-    covers_from: date
-    covers_through: date
+
+
+class HistoryRead(Record, frozen=True, kw_only=True):
+    """An account's series of daily totals and its rates of return, as far as the provider has them."""
+
+    currency: str | None
+    points: list[BalancePoint]
+    returns: list[PeriodReturn]
+
+
+class RemoteConnection(Record, frozen=True, kw_only=True):
+    """A connection (or, with no ``external_id``, a bare user) that exists at the provider."""
+
+    external_user_id: str | None
+    external_id: str | None
+
+
+class CatalogueInstitution(Record, frozen=True, kw_only=True):
+    """An institution as the provider lists it; flags are ``None`` where it does not say."""
+
+    ref: str
+    name: str
+    allows_trading: bool | None = None
+    available: bool | None = None
+    logo_url: str | None = None
+
+
+class CatalogueInstrument(Record, frozen=True, kw_only=True):
+    """An instrument that can be traded at an institution."""
+
+    symbol: str
+    name: str | None = None
+    provider_symbol_id: str | None = None
+    tradable: bool | None = None
+    fractional: bool | None = None
 
 
 @runtime_checkable
@@ -111,9 +161,19 @@ class ReadsTransactions(Protocol):
     """Reads transactions page by page."""
 
     async def transactions(
-        self, connection: ConnectionAccess, account: ProviderAccount, cursor: str | None
+        self,
+        connection: ConnectionAccess,
+        state: ConnectionState,
+        accounts: list[ProviderAccount],
+        cursor: str | None,
+        version: int,
     ) -> TransactionPage:
-        """The page after ``cursor``."""
+        """The page after ``cursor`` (None: from the very beginning).
+
+        ``accounts`` are all accounts of the connection; one that the cursor does not know yet begins with its whole
+        history. ``version`` is the run's, for the ``sweep`` of a range that begins now. A call that would answer
+        nothing new must cost no provider call.
+        """
         ...
 
 
@@ -122,7 +182,46 @@ class ReadsOrders(Protocol):
     """Reads recent orders."""
 
     async def orders(self, connection: ConnectionAccess, account: ProviderAccount) -> list[Order]:
-        """Recent orders of one account."""
+        """Recent orders of one account.
+
+        Raises:
+            RefusedError: code ``NOT_SUPPORTED``, the institution tells no orders.
+        """
+        ...
+
+
+@runtime_checkable
+class ReadsHistory(Protocol):
+    """Reads an account's performance."""
+
+    async def history(self, connection: ConnectionAccess, account: ProviderAccount) -> HistoryRead:
+        """Its daily totals and rates of return.
+
+        Raises:
+            RefusedError: code ``NOT_SUPPORTED``, the provider has none of this account.
+        """
+        ...
+
+
+@runtime_checkable
+class ListsRemotes(Protocol):
+    """Lists what exists at the provider, to find what we have forgotten there."""
+
+    def remotes(self, users: list[UserAccess]) -> AsyncIterator[RemoteConnection]:
+        """Every user of ours at the provider, and the connections of those in ``users`` (whose secrets we have)."""
+        ...
+
+
+@runtime_checkable
+class ListsCatalogue(Protocol):
+    """Lists institutions and what can be traded there."""
+
+    async def institutions(self) -> list[CatalogueInstitution]:
+        """Every institution our keys can use."""
+        ...
+
+    async def instruments(self, institution_ref: str) -> list[CatalogueInstrument]:
+        """What can be traded at one institution; empty where the provider does not say."""
         ...
 
 
@@ -131,55 +230,69 @@ class Refreshes(Protocol):
     """Makes the provider fetch from the institution now; this costs money."""
 
     async def refresh(self, connection: ConnectionAccess) -> None:
-        """Ask for a refresh; the data arrives later."""
+        """Ask for a refresh; the data arrives later. Returning means that the provider took (and charges) it.
+
+        Raises:
+            TransientError, RefusedError, RepairNeededError, GoneError: it was not taken and costs nothing.
+            OutcomeUnknownError: the request may have been taken: no answer came.
+        """
         ...
 
 
 @runtime_checkable
 class Trades(Protocol):
-    """Places orders. A placement is never retried: an unknown outcome raises ``OutcomeUnknownError``."""
+    """Places orders. A placement is sent once and never again, by nobody.
+
+    Every method that changes something raises ``RefusedError`` only where the broker surely did not do it,
+    ``TransientError`` only where nothing was sent, and ``OutcomeUnknownError`` in every other case: a timeout, a reset, a
+    5xx, an answer that cannot be read, a refusal whose words leave doubt.
+    """
 
     async def impact(
-        self, connection: ConnectionAccess, account: ProviderAccount, order: OrderRequest
+        self, connection: ConnectionAccess, account: AccountRef, order: OrderRequest
     ) -> OrderImpact:
-        """The broker's preview."""
+        """The broker's preview.
+
+        Raises:
+            RefusedError: code ``NOT_SUPPORTED``, the broker has no preview of such an order; else it would refuse it.
+        """
         ...
 
     async def place(
-        self,
-        connection: ConnectionAccess,
-        account: ProviderAccount,
-        order: OrderRequest,
-        client_order_id: str,
-    ) -> Order:
+        self, connection: ConnectionAccess, account: AccountRef, order: OrderRequest, client_order_id: str
+    ) -> Placed:
         """Place the order, once."""
         ...
 
-    async def cancel(
-        self, connection: ConnectionAccess, account: ProviderAccount, broker_order_id: str
-    ) -> None:
-        """Ask to cancel an order."""
+    async def cancel(self, connection: ConnectionAccess, account: AccountRef, broker_order_id: str) -> None:
+        """Ask to cancel an order; that it was asked does not mean that it is."""
         ...
 
     async def replace(
-        self,
-        connection: ConnectionAccess,
-        account: ProviderAccount,
-        broker_order_id: str,
-        order: OrderRequest,
-    ) -> Order:
+        self, connection: ConnectionAccess, account: AccountRef, broker_order_id: str, order: OrderRequest
+    ) -> Placed:
         """Replace an open order; the broker's id may change."""
+        ...
+
+    async def recent_orders(self, connection: ConnectionAccess, account: AccountRef) -> list[Order]:
+        """The orders of the last day as the broker has them right now, open and closed."""
         ...
 
 
 @runtime_checkable
 class SearchesSymbols(Protocol):
-    """Searches what an account can hold or trade."""
+    """Searches what an account can hold or trade, and quotes it."""
 
     async def search_symbols(
-        self, connection: ConnectionAccess, account: ProviderAccount, text: str
+        self, connection: ConnectionAccess | None, account: AccountRef | None, text: str
     ) -> list[SymbolMatch]:
-        """Instruments that match, best first."""
+        """Instruments that match, best first; of one account's broker where it is given."""
+        ...
+
+    async def quotes(
+        self, connection: ConnectionAccess, account: AccountRef, symbols: list[str]
+    ) -> list[Quote]:
+        """Quotes of up to ten symbols; one that is not quoted is left out."""
         ...
 
 
@@ -207,9 +320,12 @@ POWERS: dict[str, type] = {
     "holdings": ReadsHoldings,
     "transactions": ReadsTransactions,
     "orders": ReadsOrders,
+    "history": ReadsHistory,
     "refresh": Refreshes,
     "trading": TradingConnector,
     "webhooks": TranslatesWebhooks,
+    "remotes": ListsRemotes,
+    "catalogue": ListsCatalogue,
 }
 
 

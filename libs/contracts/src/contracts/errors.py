@@ -1,6 +1,10 @@
 """Errors: what an adapter may raise, named by what to do next, and the codes users and frontends see."""
 
+import tomllib
 from enum import StrEnum
+from importlib.resources import files
+
+import msgspec
 
 from contracts.struct import Record
 
@@ -101,6 +105,27 @@ class ErrorCode(StrEnum):
     FILE_UNREADABLE = "FILE_UNREADABLE"
     IMPORT_HAS_ERRORS = "IMPORT_HAS_ERRORS"
     PREVIEW_EXPIRED = "PREVIEW_EXPIRED"
+    NOT_SUPPORTED = "NOT_SUPPORTED"
+    ALREADY_LINKED = "ALREADY_LINKED"
+    REFRESH_TOO_SOON = "REFRESH_TOO_SOON"
+    BUDGET_EXHAUSTED = "BUDGET_EXHAUSTED"
+    TRADING_DISABLED = "TRADING_DISABLED"
+    ACCOUNT_NOT_TRADABLE = "ACCOUNT_NOT_TRADABLE"
+    INSUFFICIENT_BUYING_POWER = "INSUFFICIENT_BUYING_POWER"
+    INSUFFICIENT_QUANTITY = "INSUFFICIENT_QUANTITY"
+    ORDER_TOO_LARGE = "ORDER_TOO_LARGE"
+    DAILY_LIMIT_EXCEEDED = "DAILY_LIMIT_EXCEEDED"
+    PRICE_OUT_OF_RANGE = "PRICE_OUT_OF_RANGE"
+    DUPLICATE_SUSPECTED = "DUPLICATE_SUSPECTED"
+    ORDER_RATE_LIMITED = "ORDER_RATE_LIMITED"
+    ORDER_BEING_VERIFIED = "ORDER_BEING_VERIFIED"
+    PREVIEW_MISMATCH = "PREVIEW_MISMATCH"
+    ORDER_REJECTED = "ORDER_REJECTED"
+    ORDER_OUTCOME_UNKNOWN = "ORDER_OUTCOME_UNKNOWN"
+    ORDER_NOT_OPEN = "ORDER_NOT_OPEN"
+    IDEMPOTENCY_KEY_MISSING = "IDEMPOTENCY_KEY_MISSING"
+    IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
+    REQUEST_IN_PROGRESS = "REQUEST_IN_PROGRESS"
 
 
 class Meaning(Record, frozen=True, kw_only=True):
@@ -112,253 +137,11 @@ class Meaning(Record, frozen=True, kw_only=True):
     action: str
 
 
-MEANING: dict[ErrorCode, Meaning] = {
-    code: Meaning(status=status, meaning=meaning, who=who, action=action)
-    for code, status, meaning, who, action in [
-        (
-            ErrorCode.BAD_REQUEST,
-            400,
-            "The request could not be read.",
-            "app developer",
-            "Send well-formed JSON and headers.",
-        ),
-        (
-            ErrorCode.VALIDATION_FAILED,
-            422,
-            "A field is missing, unknown or out of range; details name it.",
-            "app developer",
-            "Correct the named fields.",
-        ),
-        (ErrorCode.UNAUTHENTICATED, 401, "No valid token was sent.", "app", "Sign in again and retry."),
-        (
-            ErrorCode.FORBIDDEN,
-            403,
-            "The token is valid but may not do this.",
-            "app",
-            "Use an account with the needed role.",
-        ),
-        (ErrorCode.NOT_FOUND, 404, "There is no such thing, or it is not yours.", "app", "Check the id."),
-        (
-            ErrorCode.METHOD_NOT_ALLOWED,
-            405,
-            "The path exists, the method does not.",
-            "app developer",
-            "See the API reference.",
-        ),
-        (
-            ErrorCode.CONFLICT,
-            409,
-            "The state of the thing does not allow this now.",
-            "app",
-            "Read it again and decide anew.",
-        ),
-        (
-            ErrorCode.BODY_TOO_LARGE,
-            413,
-            "The body is larger than this path accepts.",
-            "app developer",
-            "Send less.",
-        ),
-        (
-            ErrorCode.UNSUPPORTED_MEDIA_TYPE,
-            415,
-            "The body is not JSON.",
-            "app developer",
-            "Send application/json.",
-        ),
-        (
-            ErrorCode.RATE_LIMITED,
-            429,
-            "Too many requests, here or at the provider.",
-            "app",
-            "Wait for Retry-After seconds.",
-        ),
-        (ErrorCode.REQUEST_TIMEOUT, 408, "The request did not arrive in time.", "app", "Send it again."),
-        (ErrorCode.STARTING, 503, "The service has only just started.", "app", "Retry in a second."),
-        (ErrorCode.TIMEOUT, 503, "The answer took too long and was given up.", "app", "Retry with backoff."),
-        (ErrorCode.INTERNAL, 500, "A fault of ours.", "operator", "Look up the request id in the logs."),
-        (
-            ErrorCode.UNAVAILABLE,
-            503,
-            "The database or the message broker is out of reach.",
-            "operator",
-            "See the runbook; clients retry with backoff.",
-        ),
-        (
-            ErrorCode.UNKNOWN_INSTITUTION,
-            404,
-            "No institution of that name is known and none can be guessed.",
-            "app",
-            "Pick one from GET /v1/institutions.",
-        ),
-        (
-            ErrorCode.PROVIDER_DISABLED,
-            409,
-            "The provider that would serve this is switched off.",
-            "operator",
-            "Enable it or choose another provider.",
-        ),
-        (
-            ErrorCode.PROVIDER_NOT_SUPPORTED,
-            422,
-            "The chosen provider does not serve this institution.",
-            "app",
-            "Omit the provider or choose one offered.",
-        ),
-        (
-            ErrorCode.TRADING_NOT_SUPPORTED,
-            409,
-            "Trading is not possible at this institution or account.",
-            "user",
-            "Link without trading.",
-        ),
-        (
-            ErrorCode.REDIRECT_NOT_ALLOWED,
-            422,
-            "The redirect address is not on the allow-list.",
-            "operator",
-            "Add it to LINK_REDIRECT_ALLOW_LIST.",
-        ),
-        (
-            ErrorCode.LINK_SESSION_EXPIRED,
-            410,
-            "The link session ran out of time.",
-            "user",
-            "Start linking again.",
-        ),
-        (
-            ErrorCode.LINK_FAILED,
-            409,
-            "The institution refused or the user gave up; details say which.",
-            "user",
-            "Start linking again.",
-        ),
-        (
-            ErrorCode.LINK_NOT_FINISHED,
-            409,
-            "The provider has not yet seen the user finish.",
-            "user",
-            "Finish at the provider, then complete again.",
-        ),
-        (
-            ErrorCode.CONNECTION_BROKEN,
-            409,
-            "The institution no longer accepts the connection.",
-            "user",
-            "Reconnect.",
-        ),
-        (
-            ErrorCode.CONNECTION_GONE,
-            410,
-            "The connection no longer exists at the provider.",
-            "user",
-            "Link the institution again.",
-        ),
-        (
-            ErrorCode.DATA_NOT_READY,
-            503,
-            "The provider is still fetching for the first time.",
-            "app",
-            "Wait; it arrives by itself.",
-        ),
-        (
-            ErrorCode.NO_INVESTMENT_ACCOUNTS,
-            409,
-            "No investment account was shared.",
-            "user",
-            "Reconnect and tick an investment account.",
-        ),
-        (
-            ErrorCode.SNAPTRADE_NOT_REGISTERED,
-            428,
-            "The user is not registered at SnapTrade.",
-            "app",
-            "Finish registration by starting a link.",
-        ),
-        (
-            ErrorCode.SNAPTRADE_USER_MISMATCH,
-            409,
-            "SnapTrade does not accept the stored user and secret.",
-            "operator",
-            "Reset the SnapTrade user.",
-        ),
-        (
-            ErrorCode.SIGNATURE_INVALID,
-            401,
-            "The provider rejected our signature: configuration, clock or secret.",
-            "operator",
-            "Check the keys and the clock.",
-        ),
-        (
-            ErrorCode.PROVIDER_CREDENTIALS_INVALID,
-            502,
-            "The provider rejected our application's credentials.",
-            "operator",
-            "Check the configured keys.",
-        ),
-        (
-            ErrorCode.PROVIDER_REFUSED,
-            502,
-            "The provider refused the request.",
-            "operator",
-            "See the provider's code in details.",
-        ),
-        (
-            ErrorCode.PROVIDER_UNAVAILABLE,
-            503,
-            "The provider is failing or out of reach.",
-            "app",
-            "Retry later; the last data stays.",
-        ),
-        (
-            ErrorCode.PROVIDER_PROTOCOL,
-            502,
-            "The provider answered something that cannot be understood.",
-            "operator",
-            "Report it with the request id; the last data stays.",
-        ),
-        (
-            ErrorCode.INSTITUTION_UNAVAILABLE,
-            503,
-            "The institution is down at the provider.",
-            "app",
-            "Retry later; the last data stays.",
-        ),
-        (
-            ErrorCode.PRECONDITION_FAILED,
-            412,
-            "It has changed since the state named in If-Match.",
-            "app",
-            "Read it again and decide anew.",
-        ),
-        (
-            ErrorCode.NOT_A_MANUAL_ACCOUNT,
-            409,
-            "The account comes from a provider; only accounts entered by hand can be edited.",
-            "app",
-            "Offer editing only where the provider is manual.",
-        ),
-        (
-            ErrorCode.FILE_UNREADABLE,
-            422,
-            "The file cannot be read as a table; details say where and why.",
-            "user",
-            "Save it again as CSV in UTF-8, or name its delimiter and columns.",
-        ),
-        (
-            ErrorCode.IMPORT_HAS_ERRORS,
-            422,
-            "The preview found rows that cannot be imported; nothing was.",
-            "user",
-            "Mend the file, choose how to read it, or skip the bad rows where that is possible.",
-        ),
-        (
-            ErrorCode.PREVIEW_EXPIRED,
-            409,
-            "The preview ran out of time, or the account has changed since.",
-            "app",
-            "Preview the file again.",
-        ),
-    ]
-}
-"""One row a code; the documentation of errors is generated from it and a test demands a row for each."""
+def _read(text: str) -> dict[ErrorCode, Meaning]:
+    return {ErrorCode(name): msgspec.convert(row, Meaning) for name, row in tomllib.loads(text).items()}
+
+
+MEANING: dict[ErrorCode, Meaning] = _read(
+    files("contracts").joinpath("errors.toml").read_text(encoding="utf-8")
+)
+"""One entry a code; the documentation of errors is generated from it and a test demands one for each."""

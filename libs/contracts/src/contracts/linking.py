@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from msgspec import field
+
 from contracts.statuses import ConnectionStatus, LinkStatus
 from contracts.struct import Record
 
@@ -39,6 +41,8 @@ class LinkProgress(Record, frozen=True, kw_only=True):
     status: LinkStatus
     connection_ids: list[str]
     reason: str | None = None
+    duplicate_of: str | None = None
+    """Our id of the connection that the same login made before: repair it instead of making another."""
 
 
 class UserAccess(Record, frozen=True, kw_only=True):
@@ -85,6 +89,16 @@ class LinkBegun(Record, frozen=True, kw_only=True):
         return "LinkBegun(…)"
 
 
+class KnownAccount(Record, frozen=True, kw_only=True):
+    """An account the user has already linked through this provider, as far as it helps to recognise the login."""
+
+    external_connection_id: str
+    institution_ref: str | None
+    name: str | None
+    mask: str | None
+    raw_type: str | None
+
+
 class FinishLink(Record, frozen=True, kw_only=True):
     """What an adapter needs to see how a link session ended.
 
@@ -98,7 +112,14 @@ class FinishLink(Record, frozen=True, kw_only=True):
     done: frozenset[str] = frozenset()
     """The ``source`` of every connection of this session that is already stored: never exchanged again."""
     reconnect_external_id: str | None = None
+    need_trading: bool = False
+    """Whether the session was begun to get a connection that trades: a repair is done when it does."""
     hint: str | None = None
+    accounts: list[KnownAccount] = field(default_factory=list)
+    """What is linked already: a second login to the same accounts is refused before it costs anything."""
+    begun_at: datetime | None = None
+    """When the session began. Of the connections in ``known``, one that was linked or changed since may be handed
+    over too, where the provider shows it: the same login linked again keeps its connection."""
 
 
 class LinkedConnection(Record, frozen=True, kw_only=True):
@@ -112,6 +133,8 @@ class LinkedConnection(Record, frozen=True, kw_only=True):
     """``read`` or ``trade``."""
     source: str | None = None
     """A digest of the one-time token it was made from, where there is one."""
+    accounts: list[KnownAccount] = field(default_factory=list)
+    """What the session says of its accounts: the login is known by them until they are listed."""
 
     def __repr__(self) -> str:
         return f"LinkedConnection({self.external_id!r}, …)"
@@ -122,13 +145,16 @@ class LinkOutcome(Record, frozen=True, kw_only=True):
 
     status: LinkStatus
     reason: str | None = None
+    duplicate_of: str | None = None
+    """The external id of the connection that the user should repair instead (reason ``ALREADY_LINKED``)."""
 
 
 class ConnectionState(Record, frozen=True, kw_only=True):
     """How a connection stands at the provider right now.
 
     ``data_as_of`` is when the provider last fetched from the institution; ``data_ready`` is false while
-    its first fetch is still running.
+    its first fetch is still running. ``mark`` is opaque: while it is what it was, nothing of the connection has
+    changed and no further question is needed. ``repair_by`` is when access will end unless the user renews it.
     """
 
     status: ConnectionStatus
@@ -140,3 +166,5 @@ class ConnectionState(Record, frozen=True, kw_only=True):
     institution_name: str | None = None
     reason: str | None = None
     provider_code: str | None = None
+    mark: str | None = None
+    repair_by: datetime | None = None

@@ -1,9 +1,10 @@
 """The messages: facts (events) and commands, and the one table that names them all."""
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
+from enum import StrEnum
 
-from contracts.accounts import AccountsSnapshot, BalancesSnapshot
+from contracts.accounts import AccountsSnapshot, BalanceHistorySnapshot, BalancesSnapshot
 from contracts.decisions import ConsolidationRequested, IdentityDecided, PortfolioDefined, SnapshotJudged
 from contracts.holdings import HoldingsSnapshot
 from contracts.money import Money
@@ -32,7 +33,8 @@ class ConnectionLinked(Record, frozen=True, kw_only=True):
 class ConnectionStatusChanged(Record, frozen=True, kw_only=True):
     """A connection's state moved (``onefolio.connection.status_changed.v1``).
 
-    ``version`` orders changes of one connection, as in snapshots.
+    ``version`` orders changes of one connection, as in snapshots. ``repair_by`` is when access will end unless the
+    user renews it; a change without it says that nothing of the kind is known (any more).
     """
 
     user_id: str
@@ -43,10 +45,45 @@ class ConnectionStatusChanged(Record, frozen=True, kw_only=True):
     provider_code: str | None
     changed_at: datetime
     version: int
+    repair_by: datetime | None = None
+
+
+class SyncStarted(Record, frozen=True, kw_only=True):
+    """One sync run began (``onefolio.sync.started.v1``)."""
+
+    user_id: str
+    provider: str
+    connection_id: str
+    institution: str
+    run_id: str
+    kind: str
+    trigger: str
+    started_at: datetime
+    version: int
+
+
+class SyncProgressed(Record, frozen=True, kw_only=True):
+    """How far a long sync run has come (``onefolio.sync.progressed.v1``), for whoever watches."""
+
+    user_id: str
+    provider: str
+    connection_id: str
+    run_id: str
+    stream: str
+    """``holdings``, ``transactions``, ``orders`` or ``history``."""
+    done: int
+    """Accounts read, or transactions read."""
+    total: int | None
+    at: datetime
 
 
 class SyncFinished(Record, frozen=True, kw_only=True):
-    """One sync run ended (``onefolio.sync.finished.v1``); ``cost`` is what the provider charges for it."""
+    """One sync run ended (``onefolio.sync.finished.v1``); ``cost`` is what the provider charges for it.
+
+    ``kind`` is ``initial`` (the first whole run), ``incremental``, or ``check`` (nothing had changed, nothing was
+    fetched). ``unchanged`` counts accounts of which nothing was fetched. ``covers_*`` is the range of days of
+    transactions that were read.
+    """
 
     user_id: str
     provider: str
@@ -63,6 +100,38 @@ class SyncFinished(Record, frozen=True, kw_only=True):
     started_at: datetime
     finished_at: datetime
     version: int
+    error_code: str | None = None
+    error: str | None = None
+    unchanged: int = 0
+    transactions: int = 0
+    orders: int = 0
+    covers_from: date | None = None
+    covers_through: date | None = None
+
+
+class RefreshOutcome(StrEnum):
+    """What became of a refresh that was ordered at a provider."""
+
+    ACCEPTED = "accepted"
+    """The provider took it: it is charged."""
+    REFUSED = "refused"
+    """The provider did not take it, or it was never asked: nothing is charged."""
+    UNKNOWN = "unknown"
+    """No answer came. What the provider has fetched since will tell; nothing is asked again."""
+
+
+class RefreshSettled(Record, frozen=True, kw_only=True):
+    """What became of one ordered refresh (``onefolio.refresh.settled.v1``).
+
+    ``unknown`` may be followed by one of the others for the same ``charge_id``; nothing follows those.
+    """
+
+    user_id: str
+    provider: str
+    connection_id: str
+    charge_id: str
+    outcome: RefreshOutcome
+    settled_at: datetime
     error_code: str | None = None
     error: str | None = None
 
@@ -117,6 +186,21 @@ class SyncConnection(Record, frozen=True, kw_only=True):
     trigger: str
     idempotency_id: str
     not_before: datetime | None = None
+    charge_id: str | None = None
+    """Of a refresh that was paid for: have the provider fetch first, once and never again under this id."""
+
+
+class ConfigureConnection(Record, frozen=True, kw_only=True):
+    """Command ``connector.<provider>.configure``: how a connection is kept up to date; ``None`` leaves as it is."""
+
+    user_id: str
+    connection_id: str
+    idempotency_id: str
+    asked_at: datetime
+    auto_sync: bool | None = None
+    frequency_seconds: int | None = None
+    resume: bool = False
+    """End a pause after failures and look at once."""
 
 
 class LinkCompleted(Record, frozen=True, kw_only=True):
@@ -146,7 +230,11 @@ Event = (
     | BalancesSnapshot
     | TransactionsBatch
     | OrdersSnapshot
+    | BalanceHistorySnapshot
+    | SyncStarted
+    | SyncProgressed
     | SyncFinished
+    | RefreshSettled
     | PositionsConsolidated
     | AccountDecisionNeeded
     | AccountBreakFound
@@ -155,7 +243,7 @@ Event = (
     | PortfolioDefined
     | ConsolidationRequested
 )
-Command = SyncConnection | LinkCompleted | RemoveConnection | WebhookDelivery
+Command = SyncConnection | ConfigureConnection | LinkCompleted | RemoveConnection | WebhookDelivery
 Message = Event | Command
 
 EVENTS: dict[str, type[Record]] = {
@@ -166,7 +254,11 @@ EVENTS: dict[str, type[Record]] = {
     "onefolio.balances.snapshot.v1": BalancesSnapshot,
     "onefolio.transactions.batch.v1": TransactionsBatch,
     "onefolio.orders.snapshot.v1": OrdersSnapshot,
+    "onefolio.balance_history.snapshot.v1": BalanceHistorySnapshot,
+    "onefolio.sync.started.v1": SyncStarted,
+    "onefolio.sync.progressed.v1": SyncProgressed,
     "onefolio.sync.finished.v1": SyncFinished,
+    "onefolio.refresh.settled.v1": RefreshSettled,
     "onefolio.positions.consolidated.v1": PositionsConsolidated,
     "onefolio.account.decision_needed.v1": AccountDecisionNeeded,
     "onefolio.account.break_found.v1": AccountBreakFound,
@@ -177,6 +269,7 @@ EVENTS: dict[str, type[Record]] = {
 }
 COMMANDS: dict[str, type[Record]] = {
     "onefolio.connector.sync.v1": SyncConnection,
+    "onefolio.connector.configure.v1": ConfigureConnection,
     "onefolio.connector.link_completed.v1": LinkCompleted,
     "onefolio.connector.remove.v1": RemoveConnection,
     "onefolio.connector.webhook.v1": WebhookDelivery,

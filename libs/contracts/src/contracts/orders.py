@@ -1,4 +1,4 @@
-"""Orders and what is needed to trade, in provider-neutral terms."""
+"""Orders as brokers report them, in provider-neutral terms."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -6,7 +6,6 @@ from enum import StrEnum
 
 from contracts.accounts import Snapshot
 from contracts.instruments import Instrument
-from contracts.money import Money
 from contracts.struct import Record
 
 
@@ -49,6 +48,8 @@ class Order(Record, frozen=True, kw_only=True):
     placed_at: datetime | None = None
     updated_at: datetime | None = None
     executed_at: datetime | None = None
+    replaces: str | None = None
+    """The broker's id of the order that this one took the place of."""
 
 
 class OrdersSnapshot(Snapshot, frozen=True, kw_only=True):
@@ -56,34 +57,4 @@ class OrdersSnapshot(Snapshot, frozen=True, kw_only=True):
 
     account_id: str
     orders: list[Order]
-
-
-class OrderRequest(Record, frozen=True, kw_only=True):
-    """What the user wants placed; exactly one of ``quantity`` and ``notional`` is given."""
-
-    symbol: str
-    side: str
-    order_type: str
-    time_in_force: str
-    quantity: Decimal | None = None
-    notional: Decimal | None = None
-    limit_price: Decimal | None = None
-    stop_price: Decimal | None = None
-
-
-class OrderImpact(Record, frozen=True, kw_only=True):
-    """The broker's preview of an order; an unknown fee is ``None``, never zero."""
-
-    estimated: bool
-    """True when the figures are our own estimate, not the broker's."""
-    cost: Money | None = None
-    fees: Money | None = None
-    remaining_cash: Money | None = None
-
-
-class SymbolMatch(Record, frozen=True, kw_only=True):
-    """One result of a symbol search."""
-
-    instrument: Instrument
-    provider_symbol_id: str
-    tradable: bool | None = None
+    run_id: str | None = None

@@ -3,6 +3,8 @@
 from datetime import datetime
 from enum import StrEnum
 
+from msgspec import field
+
 from contracts.struct import Record
 
 
@@ -33,7 +35,8 @@ class Signal(Record, frozen=True, kw_only=True):
     """One thing a delivery says; a signal only ever means "go and read again".
 
     ``external_connection_id`` or ``external_user_id`` or ``session_token`` (a Plaid link token) names whom
-    it concerns; ``reason`` is the provider's word for it.
+    it concerns; ``reason`` is the provider's word for it. ``streams`` are what has news (``holdings``,
+    ``transactions``, ``orders``, ``history``; empty = anything). ``repair_by`` comes with ``expiring``.
     """
 
     meaning: Meaning
@@ -42,3 +45,5 @@ class Signal(Record, frozen=True, kw_only=True):
     external_user_id: str | None = None
     session_token: str | None = None
     reason: str | None = None
+    streams: list[str] = field(default_factory=list)
+    repair_by: datetime | None = None

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from messaging.topology import StreamQueue, Topology
+from messaging.topology import Topology
 
 Header = str | int
 
@@ -52,7 +52,6 @@ class Outgoing:
         event_id: stable over repeated publishing; receivers deduplicate by it.
         type: the message type (`onefolio.holdings.snapshot.v1`).
         headers: extra headers, such as `traceparent`.
-        required: whether somebody must receive it; an announcement nobody listens to is not an error.
     """
 
     exchange: str
@@ -61,7 +60,6 @@ class Outgoing:
     event_id: str
     type: str
     headers: Mapping[str, Header] = field(default_factory=dict)
-    required: bool = True
 
     def __post_init__(self) -> None:
         if len(self.body) > MAX_BODY:
@@ -130,7 +128,7 @@ class Bus(Protocol):
         """Publish and wait for the broker's confirmation.
 
         Raises:
-            UnroutableError: no queue would get it (unless it is not `required`).
+            UnroutableError: no queue would get it.
             NotConfirmedError: refused, timed out or disconnected.
         """
         ...
@@ -141,10 +139,6 @@ class Bus(Protocol):
 
     async def subscribe(self, queue: str, prefetch: int) -> Subscription:
         """Take deliveries of a work queue; several subscribers compete for them."""
-        ...
-
-    async def listen(self, stream: StreamQueue, prefetch: int = 100) -> Subscription:
-        """Take a copy of the stream's messages in a queue of this subscriber's own, gone when it leaves."""
         ...
 
     async def fetch(self, queue: str, limit: int) -> Subscription:

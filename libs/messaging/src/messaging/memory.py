@@ -1,7 +1,6 @@
 """The bus in memory: the same topology, retries and parking without a broker, for tests and single processes."""
 
 import asyncio
-import uuid
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -23,7 +22,7 @@ from messaging.bus import (
     Subscription,
     UnroutableError,
 )
-from messaging.topology import QueueDeclaration, StreamQueue, Topology
+from messaging.topology import DROP_HEAD, REJECT_PUBLISH, QueueDeclaration, Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ class MemoryBus:
         """Put it in every queue bound for it."""
         await asyncio.sleep(0)
         targets = self._targets(message)
-        if not targets and message.required:
+        if not targets:
             raise UnroutableError(
                 f"{message.type} to {message.exchange} {message.routing_key}: no queue is bound"
             )
@@ -90,12 +89,6 @@ class MemoryBus:
         self.topology.queue(queue)
         return self._keep(MemorySubscription(self, self._queues[queue], queue, prefetch))
 
-    async def listen(self, stream: StreamQueue, prefetch: int = 100) -> Subscription:
-        """Consume a copy of the stream's messages."""
-        declaration = stream.declaration(uuid.uuid4().hex)
-        queue = self._queues[declaration.name] = MemoryQueue(declaration)
-        return self._keep(MemorySubscription(self, queue, stream.name, prefetch, exclusive=True))
-
     async def fetch(self, queue: str, limit: int) -> Subscription:
         """Hold what is in a queue now."""
         return self._keep(MemoryFetch(self, self._queues[queue], queue, limit))
@@ -120,6 +113,8 @@ class MemoryBus:
             self._later(ttl / 1000, target, stored)
             return
         queue.waiting.appendleft(stored) if first else queue.waiting.append(stored)
+        if _is_over(queue):
+            queue.waiting.popleft()
         queue.changed.set()
 
     def _later(self, delay: float, target: MemoryQueue, stored: Stored) -> None:
@@ -128,18 +123,17 @@ class MemoryBus:
         self._timers.add(loop.call_later(delay, self.store, target, stored))
 
     def give_back(self, queue: MemoryQueue, stored: Stored) -> None:
-        """Return an unsettled message to its queue, or park it when it was given out too often."""
-        limit = queue.declaration.arguments.get("x-delivery-limit")
-        if limit is not None and stored.deliveries > limit:
-            self.store(self._queues[queue.declaration.arguments["x-dead-letter-routing-key"]], stored)
-        else:
+        """Return an unsettled message to its queue, or park it (where it is parked) when given out too often."""
+        arguments = queue.declaration.arguments
+        limit, parked = arguments.get("x-delivery-limit"), arguments.get("x-dead-letter-routing-key")
+        if limit is None or stored.deliveries <= limit:
             self.store(queue, stored, first=True)
+        elif parked is not None:
+            self.store(self._queues[parked], stored)
 
-    def forget(self, subscription: "MemorySubscription", queue: MemoryQueue, *, exclusive: bool) -> None:
-        """Drop a closed subscription, and its queue if nobody else may use it."""
+    def forget(self, subscription: "MemorySubscription") -> None:
+        """Drop a closed subscription."""
         self._subscriptions.discard(subscription)
-        if exclusive:
-            self._queues.pop(queue.declaration.name, None)
 
     def _targets(self, message: Outgoing) -> list[MemoryQueue]:
         if not message.exchange:
@@ -162,14 +156,11 @@ class MemoryBus:
 class MemorySubscription:
     """Deliveries of one queue in memory."""
 
-    def __init__(
-        self, bus: MemoryBus, queue: MemoryQueue, name: str, prefetch: int, *, exclusive: bool = False
-    ) -> None:
+    def __init__(self, bus: MemoryBus, queue: MemoryQueue, name: str, prefetch: int) -> None:
         self._bus = bus
         self._queue = queue
         self._name = name
         self._prefetch = prefetch
-        self._exclusive = exclusive
         self._unsettled: dict[int, Stored] = {}
         self._paused = False
 
@@ -203,7 +194,7 @@ class MemorySubscription:
         self._paused = True
         for token in sorted(self._unsettled, reverse=True):
             self._bus.give_back(self._queue, self._unsettled.pop(token))
-        self._bus.forget(self, self._queue, exclusive=self._exclusive)
+        self._bus.forget(self)
 
     def _take(self) -> Held:
         stored = self._queue.waiting.popleft()
@@ -249,11 +240,20 @@ def _fits(pattern: list[str], words: list[str]) -> bool:
 
 
 def _is_full(queue: MemoryQueue) -> bool:
+    """Whether it takes no more; one that drops its oldest always does."""
+    limit = _limit(queue, REJECT_PUBLISH)
+    return limit is not None and len(queue.waiting) >= limit
+
+
+def _is_over(queue: MemoryQueue) -> bool:
+    """Whether its oldest message must go."""
+    limit = _limit(queue, DROP_HEAD)
+    return limit is not None and len(queue.waiting) > limit
+
+
+def _limit(queue: MemoryQueue, overflow: str) -> int | None:
     arguments = queue.declaration.arguments
-    limit = arguments.get("x-max-length")
-    return (
-        arguments.get("x-overflow") == "reject-publish" and limit is not None and len(queue.waiting) >= limit
-    )
+    return arguments.get("x-max-length") if arguments.get("x-overflow") == overflow else None
 
 
 def _delivery(stored: Stored, queue: str) -> Delivery:

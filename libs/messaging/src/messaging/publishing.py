@@ -7,7 +7,6 @@ from contracts.envelope import Received
 from contracts.messages import TYPE_OF, Command, Event
 from contracts.topics import COMMAND_EXCHANGE, EVENT_EXCHANGE, command_key, event_key
 from messaging.bus import Bus, Delivery, Header, Outgoing
-from messaging.topology import ANNOUNCEMENTS
 
 
 def outgoing_event(event: Event, *, source: str, time: datetime, traceparent: str | None = None) -> Outgoing:
@@ -18,9 +17,7 @@ def outgoing_event(event: Event, *, source: str, time: datetime, traceparent: st
     """
     identity, body = envelope.encode(event, source=source, time=time, traceparent=traceparent)
     kind = TYPE_OF[type(event)]
-    headers = _tracing(traceparent)
-    required = kind not in ANNOUNCEMENTS
-    return Outgoing(EVENT_EXCHANGE, event_key(event), body, identity, kind, headers, required)
+    return Outgoing(EVENT_EXCHANGE, event_key(event), body, identity, kind, _tracing(traceparent))
 
 
 def outgoing_command(

@@ -1,7 +1,6 @@
 """RabbitMQ as the bus: confirmed, mandatory, persistent; separate connections for publishing and consuming."""
 
 import asyncio
-import uuid
 from collections.abc import Sequence
 from typing import Self
 
@@ -17,13 +16,12 @@ from messaging.bus import (
     BusError,
     Outgoing,
     Subscription,
-    UnroutableError,
 )
 from messaging.rabbit_declare import declare, declare_queue
 from messaging.rabbit_errors import confirming, reaching
 from messaging.rabbit_subscription import RabbitFetch, RabbitSubscription, close_channel
 from messaging.rabbit_wire import to_amqp
-from messaging.topology import PREFIX_PARAMETER, QueueDeclaration, StreamQueue, Topology
+from messaging.topology import PREFIX_PARAMETER, Topology
 
 PUBLISH_TIMEOUT = 5.0
 HEARTBEAT = 10
@@ -87,16 +85,9 @@ class RabbitBus:
         what = f"{message.type} to {message.exchange or 'queue'} {message.routing_key}"
         default = not message.exchange
         key = self._prefix + message.routing_key if default else message.routing_key
-        async with self._in_flight:
-            try:
-                async with confirming(what, PUBLISH_TIMEOUT):
-                    exchange = await self._exchange(message.exchange)
-                    await exchange.publish(
-                        to_amqp(message, self._app), key, mandatory=True, timeout=PUBLISH_TIMEOUT
-                    )
-            except UnroutableError:
-                if message.required:
-                    raise
+        async with self._in_flight, confirming(what, PUBLISH_TIMEOUT):
+            exchange = await self._exchange(message.exchange)
+            await exchange.publish(to_amqp(message, self._app), key, mandatory=True, timeout=PUBLISH_TIMEOUT)
 
     async def publish_many(self, messages: Sequence[Outgoing]) -> list[BusError | None]:
         """Publish all, gathering the confirmations."""
@@ -107,12 +98,17 @@ class RabbitBus:
         declaration = next(
             one for one in self.topology.queue(queue).declarations(self._prefix) if one.bindings
         )
-        return await self._consume(queue, declaration, prefetch, exclusive=False)
-
-    async def listen(self, stream: StreamQueue, prefetch: int = 100) -> Subscription:
-        """Consume a copy of the stream's messages."""
-        declaration = stream.declaration(uuid.uuid4().hex[:12], self._prefix)
-        return await self._consume(stream.name, declaration, prefetch, exclusive=True)
+        async with reaching(f"consuming {queue}"):
+            channel = await self._consuming.channel(publisher_confirms=False)
+            try:
+                await channel.set_qos(prefetch_count=prefetch)
+                found = await declare_queue(channel, declaration)
+                subscription = RabbitSubscription(channel, found, queue, self._prefix)
+                await subscription.start()
+            except BaseException:
+                await close_channel(channel)
+                raise
+        return self._keep(subscription)
 
     async def fetch(self, queue: str, limit: int) -> Subscription:
         """Hold what is in a queue now."""
@@ -167,21 +163,6 @@ class RabbitBus:
                 else self._channel.default_exchange
             )
         return self._exchanges[name]
-
-    async def _consume(
-        self, name: str, declaration: QueueDeclaration, prefetch: int, *, exclusive: bool
-    ) -> Subscription:
-        async with reaching(f"consuming {name}"):
-            channel = await self._consuming.channel(publisher_confirms=False)
-            try:
-                await channel.set_qos(prefetch_count=prefetch)
-                queue = await declare_queue(channel, declaration, exclusive=exclusive)
-                subscription = RabbitSubscription(channel, queue, name, self._prefix)
-                await subscription.start()
-            except BaseException:
-                await close_channel(channel)
-                raise
-        return self._keep(subscription)
 
     def _keep(self, subscription: RabbitSubscription) -> RabbitSubscription:
         subscription.on_close = self._subscriptions.discard

@@ -22,14 +22,10 @@ async def declare(channel: AbstractChannel, topology: Topology, prefix: str = ""
         await declare_queue(channel, declaration)
 
 
-async def declare_queue(
-    channel: AbstractChannel, declaration: QueueDeclaration, *, exclusive: bool = False
-) -> AbstractQueue:
+async def declare_queue(channel: AbstractChannel, declaration: QueueDeclaration) -> AbstractQueue:
     """Declare one queue with its bindings; on a robust channel it is declared again after a reconnect."""
     try:
-        queue = await channel.declare_queue(
-            declaration.name, durable=not exclusive, exclusive=exclusive, arguments=declaration.arguments
-        )
+        queue = await channel.declare_queue(declaration.name, durable=True, arguments=declaration.arguments)
     except ChannelPreconditionFailed as error:
         raise drift(error, declaration.name) from error
     for binding in declaration.bindings:

@@ -11,8 +11,12 @@ from typing import Any
 from contracts.topics import COMMAND_EXCHANGE, EVENT_EXCHANGE, connector_binding, connector_queue
 
 CONSOLIDATOR = "consolidator"
+GATEWAY = "gateway"
+GATEWAY_STREAM = "gateway.stream"
 PROVIDERS = ("snaptrade", "plaid")
 DELIVERY_LIMIT = 20
+REJECT_PUBLISH, DROP_HEAD = "reject-publish", "drop-head"
+STREAM_LENGTH = 50_000
 MAX_LENGTH = 500_000
 # In an AMQP URL: goes before every name, so that tests can share a broker.
 PREFIX_PARAMETER = "name_prefix"
@@ -64,6 +68,7 @@ class WorkQueue:
     tiers: tuple[Tier, ...] = TIERS
     max_length: int = MAX_LENGTH
     delivery_limit: int = DELIVERY_LIMIT
+    overflow: str = REJECT_PUBLISH
 
     @property
     def parked(self) -> str:
@@ -79,7 +84,7 @@ class WorkQueue:
         parked = QueueDeclaration(prefix + self.parked, parking_arguments())
         work = QueueDeclaration(
             prefix + self.name,
-            work_arguments(prefix + self.parked, self.max_length, self.delivery_limit),
+            work_arguments(prefix + self.parked, self.max_length, self.delivery_limit, self.overflow),
             tuple(Binding(prefix + binding.exchange, binding.pattern) for binding in self.bindings),
         )
         tiers = [
@@ -90,20 +95,6 @@ class WorkQueue:
             for tier in self.tiers
         ]
         return [parked, work, *tiers]
-
-
-@dataclass(frozen=True, slots=True)
-class StreamQueue:
-    """A copy of some events for one process, in an exclusive queue that lives as long as its connection."""
-
-    name: str
-    bindings: tuple[Binding, ...]
-
-    def declaration(self, instance: str, prefix: str = "") -> QueueDeclaration:
-        """The queue of one process; a reader too slow loses the oldest, for streams only announce."""
-        bindings = tuple(Binding(prefix + binding.exchange, binding.pattern) for binding in self.bindings)
-        arguments = {"x-max-length": 10_000, "x-overflow": "drop-head"}
-        return QueueDeclaration(f"{prefix}{self.name}.{instance}", arguments, bindings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,17 +120,26 @@ class Topology:
         return replace(self, queues=tuple(replace(queue, tiers=tiers) for queue in self.queues))
 
 
-def work_arguments(parked: str, max_length: int, delivery_limit: int) -> dict[str, Any]:
-    """Arguments of a work queue: what crashes its consumers too often is parked, what does not fit is refused."""
-    return {
+def work_arguments(
+    parked: str, max_length: int, delivery_limit: int, overflow: str = REJECT_PUBLISH
+) -> dict[str, Any]:
+    """Arguments of a work queue: what crashes its consumers too often is parked, what does not fit is refused.
+
+    With ``drop-head`` the oldest make room instead; these, and what crashes its consumers, nobody keeps.
+    """
+    limits = {
         "x-queue-type": "quorum",
         "x-delivery-limit": delivery_limit,
+        "x-overflow": overflow,
+        "x-max-length": max_length,
+    }
+    if overflow == DROP_HEAD:
+        return limits
+    return limits | {
         "x-dead-letter-exchange": "",
         "x-dead-letter-routing-key": parked,
         # Only together with reject-publish; with drop-head the broker falls back to at-most-once.
         "x-dead-letter-strategy": "at-least-once",
-        "x-overflow": "reject-publish",
-        "x-max-length": max_length,
     }
 
 
@@ -168,34 +168,35 @@ CONSOLIDATED_EVENTS = (
     "onefolio.balances.snapshot.v1",
     "onefolio.transactions.batch.v1",
     "onefolio.orders.snapshot.v1",
+    "onefolio.balance_history.snapshot.v1",
+    "onefolio.sync.started.v1",
     "onefolio.sync.finished.v1",
     "onefolio.identity.decided.v1",
     "onefolio.snapshot.judged.v1",
     "onefolio.portfolio.defined.v1",
     "onefolio.consolidation.requested.v1",
 )
-# Said for whoever listens: browsers with an open stream. Nobody listening is normal.
-ANNOUNCEMENTS = frozenset(
-    {
-        "onefolio.positions.consolidated.v1",
-        "onefolio.account.decision_needed.v1",
-        "onefolio.account.break_found.v1",
-    }
-)
-GATEWAY_STREAM = StreamQueue(
-    "gateway.stream",
-    tuple(
-        Binding(EVENT_EXCHANGE, pattern)
-        for pattern in ("onefolio.connection.*.v1", "onefolio.sync.finished.v1", *sorted(ANNOUNCEMENTS))
-    ),
+# What became of the refreshes that were paid for.
+GATEWAY_EVENTS = ("onefolio.refresh.settled.v1",)
+# What users watch.
+STREAMED_EVENTS = (
+    "onefolio.connection.*.v1",
+    "onefolio.sync.*.v1",
+    "onefolio.refresh.settled.v1",
+    "onefolio.positions.consolidated.v1",
+    "onefolio.account.decision_needed.v1",
+    "onefolio.account.break_found.v1",
+    "onefolio.orders.snapshot.v1",
 )
 
 
 def onefolio(providers: Iterable[str] = PROVIDERS, tiers: tuple[Tier, ...] = TIERS) -> Topology:
     """Onefolio's topology; every provider's connector has a queue named after it."""
-    events = tuple(Binding(EVENT_EXCHANGE, pattern) for pattern in CONSOLIDATED_EVENTS)
     ledger = WorkQueue(
-        CONSOLIDATOR, events, "snapshots and connection changes, applied to the portfolio", tiers
+        CONSOLIDATOR,
+        _events(CONSOLIDATED_EVENTS),
+        "snapshots and connection changes, applied to the portfolio",
+        tiers,
     )
     connectors = tuple(
         WorkQueue(
@@ -206,7 +207,22 @@ def onefolio(providers: Iterable[str] = PROVIDERS, tiers: tuple[Tier, ...] = TIE
         )
         for provider in providers
     )
-    return Topology((EVENT_EXCHANGE, COMMAND_EXCHANGE), (ledger, *connectors))
+    charges = WorkQueue(
+        GATEWAY, _events(GATEWAY_EVENTS), "what became of paid refreshes, for the ledger", tiers
+    )
+    stream = WorkQueue(
+        GATEWAY_STREAM,
+        _events(STREAMED_EVENTS),
+        "what users watch; while nobody takes it the oldest are dropped, for a stream only announces",
+        tiers,
+        max_length=STREAM_LENGTH,
+        overflow=DROP_HEAD,
+    )
+    return Topology((EVENT_EXCHANGE, COMMAND_EXCHANGE), (ledger, charges, stream, *connectors))
+
+
+def _events(patterns: Iterable[str]) -> tuple[Binding, ...]:
+    return tuple(Binding(EVENT_EXCHANGE, pattern) for pattern in patterns)
 
 
 def connector_topology(provider: str, tiers: tuple[Tier, ...] = TIERS) -> Topology:

@@ -1,6 +1,6 @@
 """The topology as a page of documentation, written from its table."""
 
-from messaging.topology import GATEWAY_STREAM, QueueDeclaration, Topology
+from messaging.topology import QueueDeclaration, Topology
 
 
 def markdown(topology: Topology) -> str:
@@ -14,15 +14,6 @@ def markdown(topology: Topology) -> str:
         lines.append(f"| `{queue.name}` | {receives} | {delays} | {queue.purpose} |")
     lines += ["", "## Queue arguments", "", "| queue | arguments |", "|---|---|"]
     lines += [_row(declaration) for declaration in topology.declarations()]
-    stream = GATEWAY_STREAM.declaration("<instance>")
-    lines += [
-        "",
-        "Exclusive, one per gateway process:",
-        "",
-        "| queue | arguments |",
-        "|---|---|",
-        _row(stream),
-    ]
     return "\n".join([*lines, ""])
 
 

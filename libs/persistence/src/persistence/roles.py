@@ -20,7 +20,7 @@ WEBHOOKS = "onefolio_webhooks"
 WRITER_OF = {"portfolio": CONSOLIDATOR, "sync": CONNECTOR, "gateway": GATEWAY, "webhooks": WEBHOOKS}
 """Schema → the one role that writes it."""
 LOGINS = tuple(WRITER_OF.values())
-READERS = {"portfolio": (GATEWAY,)}
+READERS = {"portfolio": (GATEWAY,), "sync": (GATEWAY,)}
 """Schema → roles that may look inside it; what they see there, its migrations grant."""
 
 _CREATE: LiteralString = """

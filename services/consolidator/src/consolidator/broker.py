@@ -12,7 +12,7 @@ from messaging.ledger import AttemptLedger
 from messaging.measures import EventMetrics
 from messaging.publishing import received
 from messaging.rabbit import RabbitBus
-from messaging.topology import ANNOUNCEMENTS, CONSOLIDATOR, onefolio
+from messaging.topology import CONSOLIDATOR, onefolio
 from persistence.outbox import OutboxMessage
 
 Opening = Callable[[], Awaitable[Bus]]
@@ -89,6 +89,5 @@ class Broker:
 
 
 def outgoing(row: OutboxMessage) -> Outgoing:
-    """A row of the outbox as the bus carries it; nobody need be listening to an announcement."""
-    required = row.type not in ANNOUNCEMENTS
-    return Outgoing(row.exchange, row.routing_key, row.body, row.event_id, row.type, required=required)
+    """A row of the outbox as the bus carries it."""
+    return Outgoing(row.exchange, row.routing_key, row.body, row.event_id, row.type)

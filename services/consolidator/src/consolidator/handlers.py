@@ -71,6 +71,7 @@ def on_status_changed(
         at=event.changed_at,
         reason=event.reason,
         provider_code=event.provider_code,
+        repair_by=event.repair_by,
     )
     book.connections[event.connection_id] = _marked(connection, mark)
 

@@ -24,21 +24,39 @@ SOURCE = "consolidator"
 
 
 def consolidated(
-    book: Book, portfolio: str, changes: PositionChanges, positions: Iterable[Consolidated], now: datetime
+    book: Book,
+    portfolio: str,
+    changes: PositionChanges,
+    totals: list[CurrencyTotal],
+    now: datetime,
 ) -> PositionsConsolidated:
     """A portfolio's positions changed."""
-    held = list(positions)
     return PositionsConsolidated(
         user_id=book.user_id,
         portfolio_id=portfolio,
         version=book.versions[portfolio],
-        positions=len(held),
+        positions=len(changes.digests),
         changed=len(changes.new) + len(changes.changed),
         removed=len(changes.gone),
-        totals=_totals(held),
+        totals=totals,
         breaks=breaks(book, portfolio),
         consolidated_at=now,
     )
+
+
+def totals(positions: Iterable[Consolidated]) -> list[CurrencyTotal]:
+    """What positions are worth in each currency, as far as they are priced."""
+    values: dict[str, Decimal] = {}
+    incomplete: set[str] = set()
+    for one in positions:
+        so_far = values.get(one.currency, ZERO)
+        values[one.currency] = so_far if one.market_value is None else EXACT.add(so_far, one.market_value)
+        if not one.value_complete:
+            incomplete.add(one.currency)
+    return [
+        CurrencyTotal(currency=currency, market_value=plain(value), complete=currency not in incomplete)
+        for currency, value in sorted(values.items())
+    ]
 
 
 def findings(before: Book, after: Book) -> list[Event]:
@@ -79,18 +97,4 @@ def _grey_pairs(before: Book, after: Book) -> list[Event]:
         for pair, link in after.links.items()
         if link.verdict is Verdict.NEEDS_DECISION
         and (pair not in before.links or before.links[pair].verdict is not Verdict.NEEDS_DECISION)
-    ]
-
-
-def _totals(positions: list[Consolidated]) -> list[CurrencyTotal]:
-    values: dict[str, Decimal] = {}
-    incomplete: set[str] = set()
-    for one in positions:
-        so_far = values.get(one.currency, ZERO)
-        values[one.currency] = so_far if one.market_value is None else EXACT.add(so_far, one.market_value)
-        if not one.value_complete:
-            incomplete.add(one.currency)
-    return [
-        CurrencyTotal(currency=currency, market_value=plain(value), complete=currency not in incomplete)
-        for currency, value in sorted(values.items())
     ]

@@ -1,4 +1,4 @@
-"""What time alone brings: sources that grew too old or have recovered, and snapshots that are kept no longer."""
+"""What time alone brings: sources that grew too old or recovered, snapshots kept no longer, runs that never ended."""
 
 import asyncio
 from datetime import timedelta
@@ -7,6 +7,7 @@ import psycopg
 import structlog
 
 from consolidator.apply import Applier
+from contracts.errors import ErrorCode
 from persistence.database import Database, DatabaseUnavailable
 from persistence.failures import LOCKED
 from service_kit.clock import Clock
@@ -16,6 +17,11 @@ log = structlog.get_logger(__name__)
 EVERY = 60.0
 USERS = 100
 """Looked at per transaction."""
+RUN_AGE = timedelta(hours=2)
+"""A sync run that has not said for so long that it ended will not say so any more."""
+OVERDUE = """UPDATE portfolio.sync_log SET status = 'failed', error_code = %(code)s, finished_at = %(now)s,
+        error = 'the run never said that it ended'
+    WHERE status = 'started' AND started_at < %(begun)s"""
 SNAPSHOTS = 5_000
 """Accounts whose old snapshots are let go per transaction."""
 DUE = """SELECT user_id FROM (
@@ -89,6 +95,7 @@ class Sweep:
                 more = await self.once() == USERS
                 # Each account that is thinned out loses one snapshot at least: so many may not have been all.
                 more |= await self.let_go() >= SNAPSHOTS
+                await self.give_up()
             except (DatabaseUnavailable, psycopg.Error) as error:
                 # A statement or a lock that took too long is no reason to stop applying messages.
                 log.warning(
@@ -127,3 +134,13 @@ class Sweep:
         async with self._database.transaction() as conn:
             row = await (await conn.execute(LET_GO, values)).fetchone()
         return row[0] if row else 0
+
+    async def give_up(self) -> int:
+        """Call sync runs failed that never ended; returns how many. One that ends after all says so itself."""
+        now = self._clock.now()
+        values = {"now": now, "begun": now - RUN_AGE, "code": ErrorCode.TIMEOUT.value}
+        async with self._database.transaction() as conn:
+            given_up = (await conn.execute(OVERDUE, values)).rowcount
+        if given_up:
+            log.warning("sweep.runs_given_up", runs=given_up)
+        return given_up

@@ -1,10 +1,12 @@
 """Messages for tests, made from a few words, and the whole schema as comparable text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+
+import msgspec
 
 from consolidator import conclude
 from consolidator.book import Book
@@ -18,17 +20,28 @@ from contracts.accounts import (
     AccountsSnapshot,
     AccountType,
     Balance,
+    BalanceHistorySnapshot,
+    BalancePoint,
     BalancesSnapshot,
     Capabilities,
+    PeriodReturn,
     ProviderAccount,
 )
 from contracts.clocks import Clocks
 from contracts.envelope import Received, decode, encode
 from contracts.holdings import Holding, HoldingsSnapshot, content_hash
 from contracts.instruments import Instrument, InstrumentKind, cash_key
-from contracts.messages import ConnectionLinked, ConnectionStatusChanged, Message
+from contracts.messages import (
+    ConnectionLinked,
+    ConnectionStatusChanged,
+    Message,
+    SyncFinished,
+    SyncStarted,
+)
 from contracts.money import Money, product
-from contracts.statuses import ConnectionStatus
+from contracts.orders import Order, OrdersSnapshot, OrderStatus
+from contracts.statuses import ConnectionStatus, SyncStatus
+from contracts.transactions import Transaction, TransactionsBatch, TransactionType
 from persistence.database import Database
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -50,12 +63,16 @@ TABLES = (
     "account_checks",
     "positions",
     "transactions",
+    "transaction_sweeps",
+    "transaction_coverage",
     "orders",
     "sync_log",
+    "balance_history",
+    "performance",
 )
 ELSEWHERE = {"sightings": ("payload",)}
 """Columns whose content is stored in one place or another, as it happened."""
-STAMPS = ("updated_at", "changed_at", "checked_at", "last_consolidation_at")
+STAMPS = ("updated_at", "changed_at", "checked_at", "last_consolidation_at", "first_seen_at")
 
 
 def stock(
@@ -83,6 +100,36 @@ def cash(amount: str | int, currency: str = "USD") -> Holding:
     )
     return Holding(
         instrument=instrument, quantity=value, currency=currency, price=Decimal(1), market_value=value
+    )
+
+
+def trade(external_id: str, amount: str | int = -5, *, day: int = 5, **more: Any) -> Transaction:
+    """A purchase of one share on a day of January 2026; its account is filled in by ``Link.did``."""
+    given = {
+        "type": TransactionType.BUY,
+        "raw_type": "buy",
+        "description": None,
+        "currency": "USD",
+        "quantity": Decimal(1),
+        "instrument": stock("VTI", 1).instrument,
+        "booked_on": date(2026, 1, day),
+    } | more
+    return Transaction(account_id="", external_id=external_id, amount=Decimal(amount), **given)
+
+
+def order(name: str, status: OrderStatus, **more: Any) -> Order:
+    """An order of ten shares."""
+    return Order(
+        account_id="",
+        broker_order_id=name,
+        status=status,
+        raw_status=status.value,
+        side="buy",
+        instrument=stock("VTI", 1).instrument,
+        order_type="market",
+        time_in_force="day",
+        quantity=Decimal(10),
+        **more,
     )
 
 
@@ -119,17 +166,20 @@ class Link:
             version=version,
         )
 
-    def is_now(self, status: ConnectionStatus, version: int, at: datetime = NOW) -> ConnectionStatusChanged:
+    def is_now(
+        self, status: ConnectionStatus, version: int, at: datetime = NOW, **more: Any
+    ) -> ConnectionStatusChanged:
         """Its status changed."""
+        given = {"reason": "test"} | more
         return ConnectionStatusChanged(
             user_id=self.user,
             provider=self.provider,
             connection_id=self.connection_id,
             status=status,
-            reason="test",
             provider_code=None,
             changed_at=at,
             version=version,
+            **given,
         )
 
     def account(self, name: str = "a", **more: Any) -> ProviderAccount:
@@ -170,6 +220,82 @@ class Link:
         """An account of it has these balances."""
         snapshot = self._snapshot(version, complete, clocks)
         return BalancesSnapshot(account_id=self.account_id(account), balances=list(balances), **snapshot)
+
+    def did(
+        self,
+        *transactions: Transaction,
+        account: str = "a",
+        version: int = 1,
+        removed: Sequence[str] = (),
+        **more: Any,
+    ) -> TransactionsBatch:
+        """A page of what an account of it did."""
+        account_id = self.account_id(account)
+        return TransactionsBatch(
+            account_id=account_id,
+            transactions=[msgspec.structs.replace(one, account_id=account_id) for one in transactions],
+            removed=list(removed),
+            **more,
+            **self._snapshot(version, True, {}),
+        )
+
+    def ordered(
+        self, *orders: Order, account: str = "a", version: int = 1, run_id: str | None = None
+    ) -> OrdersSnapshot:
+        """Recent orders of an account of it."""
+        snapshot = self._snapshot(version, True, {})
+        return OrdersSnapshot(
+            account_id=self.account_id(account), orders=list(orders), run_id=run_id, **snapshot
+        )
+
+    def was_worth(
+        self, totals: Mapping[str, str | int], *, account: str = "a", version: int = 1, complete: bool = True
+    ) -> BalanceHistorySnapshot:
+        """What an account of it was worth on some days."""
+        points = [
+            BalancePoint(day=date.fromisoformat(day), total=Decimal(total)) for day, total in totals.items()
+        ]
+        return BalanceHistorySnapshot(
+            account_id=self.account_id(account),
+            currency="USD",
+            points=points,
+            returns=[PeriodReturn(period="1Y", rate=Decimal("0.05"))],
+            **self._snapshot(version, complete, {}),
+        )
+
+    def began(self, run_id: str, *, at: datetime = NOW, version: int = 1) -> SyncStarted:
+        """A sync run of it began."""
+        return SyncStarted(
+            user_id=self.user,
+            provider=self.provider,
+            connection_id=self.connection_id,
+            institution=self.institution,
+            run_id=run_id,
+            kind="incremental",
+            trigger="schedule",
+            started_at=at,
+            version=version,
+        )
+
+    def ended(self, run_id: str, *, at: datetime = NOW, version: int = 1, **more: Any) -> SyncFinished:
+        """A sync run of it ended."""
+        given: dict[str, Any] = {"status": SyncStatus.COMPLETED, "finished_at": at} | more
+        return SyncFinished(
+            user_id=self.user,
+            provider=self.provider,
+            connection_id=self.connection_id,
+            institution=self.institution,
+            run_id=run_id,
+            kind="incremental",
+            trigger="schedule",
+            accounts=1,
+            holdings=1,
+            provider_calls=2,
+            cost=Money(amount=Decimal(0), currency="USD"),
+            started_at=at,
+            version=version,
+            **given,
+        )
 
     def _snapshot(self, version: int, complete: bool, clocks: dict[str, Any]) -> dict[str, Any]:
         moved = NOW + timedelta(seconds=version)

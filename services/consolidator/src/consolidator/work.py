@@ -1,17 +1,20 @@
 """One transaction's worth of work: load the users' books, let the rules work, write what changed."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from consolidator import conclude, publish
 from consolidator.admission import classify
 from consolidator.book import Book
 from consolidator.catalogue import Catalogue
+from consolidator.domain.numbers import ZERO
 from consolidator.handlers import HANDLERS
 from consolidator.records import RECORDS, Records
 from consolidator.rules import Rules
 from consolidator.store.activity import load_fingerprints
+from consolidator.store.activity_tables import PORTFOLIO_HISTORY
+from consolidator.store.arrays import Row, truth
 from consolidator.store.histories import load_histories, needing_history
 from consolidator.store.holdings import load_lines
 from consolidator.store.loading import Books, load
@@ -20,8 +23,7 @@ from consolidator.store.remembered import Digests, Remembered
 from consolidator.store.saving import Changes, Statement
 from contracts.accounts import Snapshot
 from contracts.holdings import HoldingsSnapshot
-from contracts.messages import Event
-from contracts.transactions import TransactionsBatch
+from contracts.messages import CurrencyTotal, Event
 from messaging.policy import DONE, Outcome, outcome_of
 from messaging.publishing import outgoing_event
 from persistence import outbox
@@ -60,9 +62,7 @@ class Work:
         await load_lines(conn, news.values(), self.catalogue, self.remembered)
         await load_histories(conn, retold)
         self.before = {user: book.copy() for user, book in self.books.items()}
-        records = Changes()
-        self._handle(records)
-        await _write(conn, records.statements(self.now.isoformat()))
+        await self._record(conn, self._handle())
         await self._conclude(conn)
         stored = await self._stored(conn)
         async with conn.pipeline():
@@ -83,14 +83,14 @@ class Work:
                 if one and one.lines is not None and held is not self.before[user].held.get(account_id):
                     self.remembered.keep_lines(account_id, one.content_hash, one.lines)
 
-    def _handle(self, changes: Changes) -> None:
+    def _handle(self) -> Records:
         records = Records()
         self.outcomes = [DONE] * len(self.messages)
         # In the order of their versions, no snapshot of a batch is late because of another one.
         for place in sorted(range(len(self.messages)), key=lambda place: _version(self.messages[place])):
             message = self.messages[place]
             self.outcomes[place] = self._handled(message, self.books[message.user_id], records)
-        records.into(changes)
+        return records
 
     def _handled(self, message: Any, book: Book, records: Records) -> Outcome:
         try:
@@ -98,10 +98,15 @@ class Work:
                 handler(message, book, self.catalogue, self.rules)
             else:
                 RECORDS[type(message)](message, records)
-                book.retold |= isinstance(message, TransactionsBatch)
         except Exception as error:  # noqa: BLE001  one bad message must not take its neighbours with it
             return outcome_of(error, classify)
         return DONE
+
+    async def _record(self, conn: Session, records: Records) -> None:
+        changes = Changes()
+        for user in await records.into(conn, changes):
+            self.books[user].retold = True
+        await _write(conn, changes.statements(self.now.isoformat()))
 
     async def _conclude(self, conn: Session) -> None:
         changed = {
@@ -168,13 +173,29 @@ class Work:
     def _sum(self, book: Book, portfolio: str, digests: Digests, changes: Changes) -> None:
         """Sum one portfolio; one that was dropped has no positions."""
         positions = conclude.positions(book, self.rules, portfolio)
+        totals = publish.totals(positions.values())
+        changes.put("upsert", PORTFOLIO_HISTORY, _day(book, portfolio, digests, totals, self.now))
         found = self.found[portfolio] = compare(book.user_id, portfolio, digests, positions)
         new = portfolio in book.portfolios and portfolio not in book.versions
         if found or new:
             version = book.versions[portfolio] = book.versions.get(portfolio, 0) + 1
             changes.positions(book.user_id, portfolio, found, version, len(positions))
-            told = publish.consolidated(book, portfolio, found, positions.values(), self.now)
+            told = publish.consolidated(book, portfolio, found, totals, self.now)
             self.announced.append(told)
+
+
+def _day(
+    book: Book, portfolio: str, before: Digests, totals: list[CurrencyTotal], now: datetime
+) -> list[Row]:
+    """Rows of ``portfolio_history``: the day's totals, nothing in currencies of which all is gone."""
+    values = {one.currency: (one.market_value, one.complete) for one in totals}
+    currencies = {currency for _, currency in before} | values.keys()
+    day = now.astimezone(UTC).date().isoformat()
+    found = {currency: values.get(currency, (ZERO, True)) for currency in sorted(currencies)}
+    return [
+        (book.user_id, portfolio, day, currency, str(value), truth(complete))
+        for currency, (value, complete) in found.items()
+    ]
 
 
 def _version(message: Any) -> int:

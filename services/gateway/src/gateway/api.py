@@ -14,7 +14,13 @@ from gateway.policies import require_policies
 from gateway.refusals import refusal
 from gateway.routes import (
     accounts,
+    activity,
+    admin_connections,
+    admin_connectors,
+    admin_costs,
     admin_decisions,
+    admin_orders,
+    admin_trading,
     connections,
     consolidations,
     identity,
@@ -22,10 +28,15 @@ from gateway.routes import (
     institutions,
     linking,
     manual,
+    orders_placing,
     portfolio,
     portfolios,
     quarantine,
+    refreshing,
     snapshots,
+    stream,
+    trading,
+    transactions,
 )
 from gateway.settings import GatewaySettings
 from persistence.database import DatabaseUnavailable
@@ -45,7 +56,11 @@ ROUTERS = (
     institutions.router,
     linking.router,
     connections.router,
+    refreshing.router,
     accounts.router,
+    transactions.router,
+    activity.router,
+    stream.router,
     manual.router,
     imports.router,
     identity.router,
@@ -55,6 +70,13 @@ ROUTERS = (
     portfolios.router,
     consolidations.router,
     admin_decisions.router,
+    admin_connections.router,
+    admin_connectors.router,
+    admin_costs.router,
+    trading.router,
+    admin_trading.router,
+    orders_placing.router,
+    admin_orders.router,
 )
 
 
@@ -94,6 +116,7 @@ def _cors(settings: GatewaySettings) -> Middleware:
             "Idempotency-Key",
             "If-Match",
             "If-None-Match",
+            "Last-Event-ID",
             "X-Request-ID",
         ],
         expose_headers=["ETag", "Idempotency-Replayed", "Location", "Retry-After", "X-Request-ID"],

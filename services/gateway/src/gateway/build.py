@@ -10,15 +10,27 @@ from gateway.auth.caller import Authenticator
 from gateway.auth.keys import IssuerKeys, KeySource, SharedSecret
 from gateway.auth.tokens import DEVELOPMENT_ISSUER
 from gateway.clients.connectors import Connectors, HttpConnectors, http_connectors
+from gateway.clients.placing import HttpPlacing, Placing, http_placing
+from gateway.clients.trading import TradingReads, http_trading_reads
 from gateway.commands import SCHEMA
 from gateway.context import Gateway
+from gateway.ledger.measures import ChargeMeasures
+from gateway.ledger.settlement import Settlements
 from gateway.linking.measures import LinkMeasures
 from gateway.rates.port import RateSource
 from gateway.relay import Publisher
 from gateway.routing.choose import Policy
 from gateway.routing.coverage import Coverage, read
 from gateway.settings import SESSION, GatewaySettings
+from gateway.stream.streams import Streams
+from gateway.trading.market_data import MarketData
+from gateway.trading.place import Counter
+from gateway.trading.settle import Desk, OrderMeasures
+from gateway.trading.watch import Watch
+from gateway.upkeep.loop import Upkeep
+from gateway.upkeep.tasks import tasks
 from messaging.bus import Bus, MessageTooLargeError, UnroutableError
+from messaging.measures import EventMetrics
 from messaging.topology import PROVIDERS, onefolio
 from persistence.database import Database
 from persistence.relay import OutboxRelay
@@ -40,6 +52,8 @@ def build(
     database: Database | None = None,
     bus: Bus | None = None,
     connectors: Connectors | None = None,
+    trading: TradingReads | None = None,
+    placing: Placing | None = None,
     rates: RateSource | None = None,
     issuer_transport: httpx.AsyncBaseTransport | None = None,
 ) -> Service:
@@ -72,15 +86,31 @@ def build(
     health.add("broker", publisher.ready)
     app = create_api(settings, health, metrics)
     app.state.authenticator = _authenticator(settings, clock, metrics, stops, issuer_transport)
-    app.state.gateway = _gateway(
+    gateway = _gateway(
         settings,
         own_database,
         connectors=connectors or _connectors(settings, clock, metrics, stops),
+        market=MarketData(trading or _trading_reads(settings, clock, metrics, stops), clock),
         clock=clock,
         metrics=metrics,
         wake=relay.wake,
         rates=rates or settings.rates,
     )
+    app.state.gateway = gateway
+    desk = Desk(gateway, placing or _placing(settings, clock, metrics, stops), OrderMeasures(metrics))
+    app.state.orders = counter = Counter(desk)
+    watch = Watch(desk)
+    settlements = Settlements(own_database, publisher.bus, gateway.charges, EventMetrics(metrics), clock)
+    upkeep = Upkeep(own_database, tasks(gateway), clock)
+    streams = Streams(
+        publisher.bus,
+        own_database,
+        clock=clock,
+        metrics=metrics,
+        health=health,
+        most=settings.streams_per_user,
+    )
+    app.state.streams = streams
     stops.append(publisher.close)
     if database is None:
         stops.append(own_database.close)
@@ -89,8 +119,15 @@ def build(
         app=app,
         health=health,
         on_start=[own_database.open] if database is None else [],
-        background=[publisher.connect, relay.run],
-        on_drain=[relay.stop],
+        background=[
+            publisher.connect,
+            relay.run,
+            settlements.run,
+            streams.run,
+            watch.run,
+            *([upkeep.run] if settings.upkeep_enabled else []),
+        ],
+        on_drain=[counter.drain, watch.stop, settlements.stop, streams.stop, upkeep.stop, relay.stop],
         on_stop=stops,
     )
 
@@ -105,6 +142,7 @@ def _gateway(
     database: Database,
     *,
     connectors: Connectors,
+    market: MarketData,
     clock: Clock,
     metrics: Metrics,
     wake: Callable[[], None],
@@ -115,10 +153,12 @@ def _gateway(
         settings=settings,
         database=database,
         connectors=connectors,
+        market=market,
         clock=clock,
         coverage=known,
         policy=Policy(enabled=settings.enabled_providers, admin_only=settings.admin_only_providers),
         measures=LinkMeasures(metrics, known),
+        charges=ChargeMeasures(metrics, settings.connectors),
         wake=wake,
         rates=rates,
     )
@@ -128,6 +168,20 @@ def _connectors(
     settings: GatewaySettings, clock: Clock, metrics: Metrics, stops: list[Step]
 ) -> HttpConnectors:
     made = http_connectors(settings, settings.connectors, metrics, clock)
+    stops.append(made.aclose)
+    return made
+
+
+def _trading_reads(
+    settings: GatewaySettings, clock: Clock, metrics: Metrics, stops: list[Step]
+) -> TradingReads:
+    made = http_trading_reads(settings, settings.connectors, metrics, clock)
+    stops.append(made.aclose)
+    return made
+
+
+def _placing(settings: GatewaySettings, clock: Clock, metrics: Metrics, stops: list[Step]) -> HttpPlacing:
+    made = http_placing(settings, settings.connectors, metrics, clock)
     stops.append(made.aclose)
     return made
 

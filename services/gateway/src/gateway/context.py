@@ -7,11 +7,13 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from gateway.clients.connectors import Connectors
+from gateway.ledger.measures import ChargeMeasures
 from gateway.linking.measures import LinkMeasures
 from gateway.rates.port import RateSource
 from gateway.routing.choose import Policy
 from gateway.routing.coverage import Coverage
 from gateway.settings import GatewaySettings
+from gateway.trading.market_data import MarketData
 from persistence.database import Database
 from service_kit.clock import Clock
 
@@ -27,7 +29,9 @@ class Gateway:
     coverage: Coverage
     policy: Policy
     measures: LinkMeasures
+    charges: ChargeMeasures
     rates: RateSource
+    market: MarketData
     wake: Callable[[], None]
 
 

@@ -30,6 +30,9 @@ class Publisher:
         self._own = bus is None
         self._url = url
         self._topology = topology
+        self._joined = asyncio.Event()
+        if bus is not None:
+            self._joined.set()
 
     async def connect(self) -> None:
         """Reach the broker, however long that takes; to be run as a background task.
@@ -43,7 +46,15 @@ class Publisher:
             except BrokerUnreachableError as error:
                 log.warning("broker.unreachable", error=str(error))
                 await asyncio.sleep(AGAIN_AFTER)
+        self._joined.set()
         log.info("broker.connected")
+
+    async def bus(self) -> Bus:
+        """The bus, for those who consume from it, once there is one."""
+        await self._joined.wait()
+        if self._bus is None:
+            raise BrokerUnreachableError("not connected")
+        return self._bus
 
     async def publish(self, rows: list[OutboxMessage]) -> Sequence[BusError | None]:
         """Publish rows and wait for the confirmations.

@@ -8,11 +8,12 @@ from typing import Annotated, Any, Self
 
 from pydantic import AwareDatetime, Field, SecretStr, field_validator, model_validator
 
+from gateway.pricing import PricingSettings
 from gateway.rates.port import RateSource
 from gateway.rates.table import PIVOT, RateTable
 from gateway.reads.view import ProxyError, proxies
 from gateway.redirects import RedirectRefusedError, parse
-from service_kit.settings import ServiceSettings
+from gateway.trading.terms import TradingSettings
 
 _SLUG = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _INTERNAL_URL = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?/?")
@@ -23,7 +24,7 @@ SESSION = MappingProxyType({"jit": "off"})
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d{1,5})?")
 
 
-class GatewaySettings(ServiceSettings):
+class GatewaySettings(PricingSettings, TradingSettings):
     """Variables of the gateway. Either ``JWT_SECRET`` (development) or ``OIDC_ISSUER`` decides who may come in."""
 
     port: Annotated[
@@ -123,6 +124,63 @@ class GatewaySettings(ServiceSettings):
         AwareDatetime | None,
         Field(validation_alias="FX_RATES_AS_OF", description="When FX_RATES were true: a date, or a time."),
     ] = None
+
+    sync_frequency_floor_seconds: Annotated[
+        int,
+        Field(
+            validation_alias="SYNC_FREQUENCY_FLOOR_SECONDS",
+            ge=60,
+            le=86_400,
+            description="The most often a user may have a connection read by itself.",
+        ),
+    ] = 900
+    sync_frequency_ceiling_seconds: Annotated[
+        int,
+        Field(
+            validation_alias="SYNC_FREQUENCY_CEILING_SECONDS",
+            ge=86_400,
+            le=7 * 86_400,
+            description="The most seldom a user may have a connection read by itself.",
+        ),
+    ] = 7 * 86_400
+    link_poll_seconds: Annotated[
+        int,
+        Field(
+            validation_alias="LINK_POLL_SECONDS",
+            ge=10,
+            le=3600,
+            description="How often an open link session is looked at while neither an app nor a webhook tells of it.",
+        ),
+    ] = 60
+    link_retention_days: Annotated[
+        int,
+        Field(
+            validation_alias="LINK_RETENTION_DAYS",
+            ge=7,
+            le=3650,
+            description="How long link sessions that ended are kept.",
+        ),
+    ] = 90
+    stream_retention_hours: Annotated[
+        int,
+        Field(
+            validation_alias="STREAM_RETENTION_HOURS",
+            ge=1,
+            le=720,
+            description="How far back a stream can be resumed.",
+        ),
+    ] = 24
+    streams_per_user: Annotated[
+        int,
+        Field(validation_alias="STREAMS_PER_USER", ge=1, le=100, description="Streams a user may have open."),
+    ] = 5
+    upkeep_enabled: Annotated[
+        bool,
+        Field(
+            validation_alias="UPKEEP_ENABLED",
+            description="Look after sessions, charges and retention in this process; at least one replica must.",
+        ),
+    ] = True
 
     @field_validator("connectors", mode="before")
     @classmethod

@@ -1,11 +1,11 @@
 """The adapter to Plaid: three steps a method — build, call, map."""
 
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 
-import msgspec
-
+from connector_kit.calls import shared
 from contracts.accounts import ProviderAccount
-from contracts.connectors import AccountRead
+from contracts.connectors import AccountRead, TransactionPage
 from contracts.errors import ErrorCode, GoneError, ProviderError, RefusedError
 from contracts.linking import (
     BeginLink,
@@ -20,12 +20,18 @@ from contracts.linking import (
 )
 from contracts.signals import Signal, WebhookDelivery
 from contracts.statuses import ConnectionStatus, LinkStatus
-from plaid_connector import links, mapping, webhook
+from plaid_connector import links, mapping, marks, webhook
 from plaid_connector.client import PlaidClient
-from plaid_connector.errors import PROVIDER, meaning, normalize_plaid_error, protocol_error
+from plaid_connector.cursor import Now
+from plaid_connector.duplicates import duplicate_of, known_by
+from plaid_connector.errors import PROVIDER, item_error, meaning, protocol_error
+from plaid_connector.history import Asked, History
 from plaid_connector.settings import PlaidSettings
 from plaid_connector.wire import Item, ItemAnswer
+from service_kit.clock import Clock, SystemClock
 
+NOTICE = timedelta(days=30)
+"""How long before consent ends the user is asked to renew it; earlier, it would only be noise."""
 _NO_HOLDINGS = {"PRODUCTS_NOT_SUPPORTED", "PRODUCT_NOT_SUPPORTED", "NO_INVESTMENT_ACCOUNTS"}
 
 
@@ -34,9 +40,10 @@ class PlaidAdapter:
 
     provider = PROVIDER
 
-    def __init__(self, client: PlaidClient, settings: PlaidSettings) -> None:
+    def __init__(self, client: PlaidClient, settings: PlaidSettings, clock: Clock | None = None) -> None:
         self._client = client
         self._settings = settings
+        self._clock = clock or SystemClock()
 
     async def aclose(self) -> None:
         """Close the connections to Plaid."""
@@ -62,7 +69,10 @@ class PlaidAdapter:
         return LinkBegun(start=start, session_token=made.link_token)
 
     async def finish_link(self, link: FinishLink) -> AsyncIterator[LinkedConnection | LinkOutcome]:
-        """Exchange each public token of the session, one at a time, then say how the session stands."""
+        """Exchange each public token of the session, one at a time, then say how the session stands.
+
+        A login that is linked already is not exchanged: an unused public token costs nothing and expires.
+        """
         if link.session_token is None:
             yield LinkOutcome(status=LinkStatus.FAILED, reason="the session has no link token")
             return
@@ -73,8 +83,14 @@ class PlaidAdapter:
                 raise
             yield LinkOutcome(status=LinkStatus.EXPIRED, reason=error.provider_code)
             return
+        repeated, linked, known = None, links.any_done(status, link.done), [*link.accounts]
         for added in links.items_added(status, link.done):
+            if found := duplicate_of(added, known):
+                repeated = found
+                continue
             exchanged = await self._client.exchange(added.public_token)
+            chosen = known_by(added, exchanged.item_id)
+            linked, known = True, known + chosen
             yield LinkedConnection(
                 external_id=exchanged.item_id,
                 secret=exchanged.access_token,
@@ -82,8 +98,14 @@ class PlaidAdapter:
                 institution_name=added.institution.name if added.institution else None,
                 connection_type="read",
                 source=links.digest(added.public_token),
+                accounts=chosen,
             )
-        yield links.outcome(status, repairing=link.reconnect_external_id is not None)
+        yield links.outcome(
+            status,
+            repairing=link.reconnect_external_id is not None,
+            duplicate_of=repeated,
+            linked=linked,
+        )
 
     async def state(self, connection: ConnectionAccess) -> ConnectionState:
         """How the Item stands; free at Plaid. An Item in error is broken, whatever its caches still answer."""
@@ -93,6 +115,7 @@ class PlaidAdapter:
         if error is not None:
             gone = issubclass(meaning(error, 400)[0], GoneError)
             status = ConnectionStatus.REVOKED if gone else ConnectionStatus.BROKEN
+        broken = error is not None
         return ConnectionState(
             status=status,
             connection_type="read",
@@ -103,6 +126,8 @@ class PlaidAdapter:
             institution_name=answer.item.institution_name,
             reason=error.error_type if error else None,
             provider_code=error.error_code if error else None,
+            mark=None if broken else marks.mark(marks.freshness(answer)),
+            repair_by=self._repair_by(answer.item),
         )
 
     async def accounts(self, connection: ConnectionAccess, state: ConnectionState) -> list[ProviderAccount]:
@@ -142,6 +167,45 @@ class PlaidAdapter:
         for read in reads:
             yield read
 
+    async def transactions(
+        self,
+        connection: ConnectionAccess,
+        state: ConnectionState,
+        accounts: list[ProviderAccount],
+        cursor: str | None,
+        version: int,
+    ) -> TransactionPage:
+        """The page after a cursor; nothing is asked while Plaid has fetched nothing since.
+
+        Investment accounts are read where the setting allows it (it costs a subscription), bank accounts where the
+        Item has the product: reading never adds one.
+        """
+        token = _token(connection)
+        found = marks.read(state.mark)
+        if found is None:
+            answer = await shared(("plaid item", connection.external_id), lambda: self._client.item(token))
+            _check(answer.item, answer.request_id)
+            found = marks.freshness(answer)
+        reads_investments = found.investments and self._settings.investments_transactions
+        now = Now(
+            today=self._clock.now().date(),
+            version=version,
+            mark=found.investments_at,
+            as_of=state.data_as_of.date() if state.data_as_of else None,
+        )
+        asked = Asked(
+            token=token,
+            investments=[one for one in accounts if one.holds_securities] if reads_investments else [],
+            banks=[one for one in accounts if not one.holds_securities] if found.transactions else [],
+            now=now,
+            bank_mark=found.transactions_at,
+        )
+        return await History(self._client, self._settings.page).page(asked, cursor)
+
+    async def refresh(self, connection: ConnectionAccess) -> None:
+        """Have Plaid ask the institution now; charged for each success. When it returns the data is there."""
+        await self._client.refresh(_token(connection))
+
     async def unlink(self, connection: ConnectionAccess) -> None:
         """Remove the Item, which ends its billing; already gone counts as done."""
         try:
@@ -152,6 +216,16 @@ class PlaidAdapter:
     def signals(self, delivery: WebhookDelivery) -> list[Signal]:
         """What a webhook means."""
         return webhook.signals(delivery)
+
+    def _repair_by(self, item: Item) -> datetime | None:
+        """When consent ends, where that is near."""
+        if not item.consent_expiration_time:
+            return None
+        try:
+            ends = mapping.moment(item.consent_expiration_time)
+        except ValueError:
+            return None
+        return ends if ends - self._clock.now() <= NOTICE else None
 
 
 def _last_update(answer: ItemAnswer) -> str | None:
@@ -170,7 +244,7 @@ def _check(item: Item, request_id: str) -> None:
         ProviderError: what the Item's error means.
     """
     if item.error is not None:
-        raise normalize_plaid_error(msgspec.structs.replace(item.error, request_id=request_id), 400)
+        raise item_error(item.error, request_id)
 
 
 def _token(connection: ConnectionAccess) -> str:

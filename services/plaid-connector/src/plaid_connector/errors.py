@@ -3,9 +3,13 @@
 Branches on ``error_type`` and ``error_code`` only; Plaid says texts may change. Source: Plaid API errors.
 """
 
+import httpx
+import msgspec
+
 from contracts.errors import (
     ErrorCode,
     GoneError,
+    OutcomeUnknownError,
     ProviderError,
     RefusedError,
     RepairNeededError,
@@ -24,6 +28,7 @@ _DOWN = (TransientError, ErrorCode.INSTITUTION_UNAVAILABLE)
 _OUTAGE = (TransientError, ErrorCode.PROVIDER_UNAVAILABLE)
 _REFUSED = (RefusedError, ErrorCode.PROVIDER_REFUSED)
 _KEYS = (RefusedError, ErrorCode.PROVIDER_CREDENTIALS_INVALID)
+_NOT_OFFERED = (RefusedError, ErrorCode.NOT_SUPPORTED)
 
 BY_CODE: dict[str, tuple[type[ProviderError], ErrorCode]] = {
     "ITEM_LOGIN_REQUIRED": _REPAIR,
@@ -39,6 +44,9 @@ BY_CODE: dict[str, tuple[type[ProviderError], ErrorCode]] = {
     "ITEM_NOT_FOUND": _GONE,
     "USER_PERMISSION_REVOKED": _GONE,
     "PRODUCT_NOT_READY": _NOT_READY,
+    "TRANSACTIONS_SYNC_MUTATION_DURING_PAGINATION": _NOT_READY,
+    "PRODUCTS_NOT_SUPPORTED": _NOT_OFFERED,
+    "PRODUCT_NOT_SUPPORTED": _NOT_OFFERED,
     "INSTITUTION_DOWN": _DOWN,
     "INSTITUTION_NOT_RESPONDING": _DOWN,
     "INSTITUTION_NOT_AVAILABLE": _DOWN,
@@ -48,6 +56,15 @@ BY_CODE: dict[str, tuple[type[ProviderError], ErrorCode]] = {
     "INVALID_LINK_TOKEN": (RefusedError, ErrorCode.LINK_SESSION_EXPIRED),
 }
 """Codes that decide by themselves."""
+
+NOT_OFFERED = {
+    "ADDITIONAL_CONSENT_REQUIRED",
+    "NO_INVESTMENT_ACCOUNTS",
+    "PRODUCTS_NOT_SUPPORTED",
+    "PRODUCT_NOT_ENABLED",
+    "PRODUCT_NOT_SUPPORTED",
+}
+"""Codes that say that an Item has no transactions to tell; its holdings are another matter."""
 
 BY_TYPE: dict[str, tuple[type[ProviderError], ErrorCode]] = {
     "RATE_LIMIT_EXCEEDED": _BUSY,
@@ -89,6 +106,26 @@ def protocol_error(what: str, status: int, request_id: str | None = None) -> Pro
         provider_request_id=request_id,
         status=status,
     )
+
+
+def item_error(error: PlaidError, request_id: str) -> ProviderError:
+    """Our error for one of the Item that came beside data."""
+    return normalize_plaid_error(msgspec.structs.replace(error, request_id=request_id), 400)
+
+
+def unanswered(what: str, error: httpx.HTTPError) -> ProviderError:
+    """Our error for a call that may not be repeated and got no (whole) answer: it was not sent, or nobody knows."""
+    slow = isinstance(error, httpx.TimeoutException)
+    code = ErrorCode.TIMEOUT if slow else ErrorCode.PROVIDER_UNAVAILABLE
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
+        return TransientError(f"Plaid could not be asked {what}", code=code, provider=PROVIDER)
+    return unknown(what, code)
+
+
+def unknown(what: str, code: ErrorCode, status: int | None = None) -> OutcomeUnknownError:
+    """Our error for a call that Plaid may have taken, and may charge for."""
+    text = f"Plaid gave no answer to {what}: whether it acted is unknown"
+    return OutcomeUnknownError(text, code=code, provider=PROVIDER, status=status)
 
 
 def unreachable(what: str) -> ProviderError:

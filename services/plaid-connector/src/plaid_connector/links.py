@@ -3,6 +3,7 @@
 from hashlib import sha256
 from typing import Any
 
+from contracts.errors import ErrorCode
 from contracts.linking import BeginLink, LinkOutcome
 from contracts.statuses import LinkStatus
 from plaid_connector.settings import PlaidSettings
@@ -48,20 +49,34 @@ def link_token_body(link: BeginLink, settings: PlaidSettings) -> dict[str, Any]:
 
 def items_added(status: LinkTokenStatus, done: frozenset[str]) -> list[ItemAdded]:
     """The Items of every session that are not exchanged yet, each once."""
-    fresh: dict[str, ItemAdded] = {}
-    for session in status.link_sessions:
-        for item in session.results.item_add_results if session.results else []:
-            if digest(item.public_token) not in done:
-                fresh[item.public_token] = item
-    return list(fresh.values())
+    return [item for token, item in _items(status).items() if digest(token) not in done]
 
 
-def outcome(status: LinkTokenStatus, *, repairing: bool) -> LinkOutcome:
+def any_done(status: LinkTokenStatus, done: frozenset[str]) -> bool:
+    """Whether an Item of these sessions is exchanged and stored already."""
+    return any(digest(token) in done for token in _items(status))
+
+
+def _items(status: LinkTokenStatus) -> dict[str, ItemAdded]:
+    return {
+        item.public_token: item
+        for session in status.link_sessions
+        for item in (session.results.item_add_results if session.results else [])
+    }
+
+
+def outcome(
+    status: LinkTokenStatus, *, repairing: bool, duplicate_of: str | None = None, linked: bool = False
+) -> LinkOutcome:
     """How the sessions of a link token stand; one success outranks every other attempt.
 
-    In update mode there is nothing to exchange: a session that finished without an exit repaired the Item.
+    In update mode there is nothing to exchange: a session that finished without an exit repaired the Item. A login
+    that is ``duplicate_of`` a connection was not exchanged: unless another one was ``linked``, the session failed.
     """
     finished = [session for session in status.link_sessions if session.finished_at]
+    if duplicate_of:
+        ended = LinkStatus.COMPLETED if linked else LinkStatus.FAILED
+        return LinkOutcome(status=ended, reason=ErrorCode.ALREADY_LINKED, duplicate_of=duplicate_of)
     if any(session.results and session.results.item_add_results for session in status.link_sessions):
         return LinkOutcome(status=LinkStatus.COMPLETED)
     if repairing and any(session.exit is None for session in finished):

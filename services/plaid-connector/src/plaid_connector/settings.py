@@ -72,3 +72,20 @@ class PlaidSettings(ConnectorSettings):
             description="Send the chosen institution to Link; Plaid must have enabled this for the account.",
         ),
     ] = False
+    page: Annotated[
+        int,
+        Field(
+            validation_alias="PLAID_PAGE",
+            ge=2,
+            le=500,
+            description="Transactions asked for at once; Plaid gives 500 at most.",
+        ),
+    ] = 500
+    investments_transactions: Annotated[
+        bool,
+        Field(
+            validation_alias="PLAID_INVESTMENTS_TRANSACTIONS",
+            description="Read investment transactions. The first call adds a subscription of its own to each Item, "
+            "billed every month until the Item is removed.",
+        ),
+    ] = False

@@ -110,7 +110,8 @@ class Item(Wire):
     institution_id: str | None = None
     institution_name: str | None = None
     error: PlaidError | None = None
-    products: list[str] = []
+    products: list[str] | None = None
+    billed_products: list[str] | None = None
     consent_expiration_time: str | None = None
 
 
@@ -157,6 +158,89 @@ class HoldingsAnswer(Wire):
     request_id: str = ""
 
 
+class InvestmentTransaction(Wire):
+    """A row of ``/investments/transactions/get``; a positive ``amount`` is cash that leaves the account.
+
+    The id is required by the specification; what has none is told apart by its content.
+    """
+
+    account_id: str
+    date: str
+    investment_transaction_id: str | None = None
+    security_id: str | None = None
+    transaction_datetime: str | None = None
+    name: str | None = None
+    quantity: Decimal | None = None
+    amount: Decimal | None = None
+    price: Decimal | None = None
+    fees: Decimal | None = None
+    type: str | None = None
+    subtype: str | None = None
+    iso_currency_code: str | None = None
+    unofficial_currency_code: str | None = None
+    cancel_transaction_id: str | None = None
+
+
+class InvestmentTransactionsAnswer(Wire):
+    """A page of ``/investments/transactions/get``; lists and total have no default: what is missing is an error."""
+
+    investment_transactions: list[InvestmentTransaction]
+    securities: list[msgspec.Raw]
+    total_investment_transactions: int
+    item: Item
+    request_id: str = ""
+
+
+class Category(Wire):
+    """What a bank transaction is about, as Plaid guesses it."""
+
+    primary: str | None = None
+    detailed: str | None = None
+
+
+class PaymentMeta(Wire):
+    """How a transfer was made; only its reference is read."""
+
+    reference_number: str | None = None
+
+
+class BankTransaction(Wire):
+    """A row of ``/transactions/sync``; a positive ``amount`` is money that leaves the account."""
+
+    transaction_id: str
+    account_id: str
+    date: str
+    amount: Decimal
+    iso_currency_code: str | None = None
+    unofficial_currency_code: str | None = None
+    datetime: str | None = None
+    authorized_datetime: str | None = None
+    name: str | None = None
+    pending: bool = False
+    pending_transaction_id: str | None = None
+    personal_finance_category: Category | None = None
+    payment_meta: PaymentMeta | None = None
+
+
+class RemovedTransaction(Wire):
+    """A bank transaction that was taken back."""
+
+    transaction_id: str
+    account_id: str | None = None
+
+
+class SyncAnswer(Wire):
+    """A page of ``/transactions/sync``; lists have no default, so a missing list is an error."""
+
+    added: list[BankTransaction]
+    modified: list[BankTransaction]
+    removed: list[RemovedTransaction]
+    next_cursor: str
+    has_more: bool
+    transactions_update_status: str = ""
+    request_id: str = ""
+
+
 class LinkTokenCreated(Wire):
     """``/link/token/create``; ``repr`` hides the credentials."""
 
@@ -176,11 +260,21 @@ class LinkInstitution(Wire):
     name: str | None = None
 
 
+class LinkAccount(Wire):
+    """An account the user chose to share in a link session."""
+
+    name: str | None = None
+    mask: str | None = None
+    type: str | None = None
+    subtype: str | None = None
+
+
 class ItemAdded(Wire):
     """An Item that came out of a link session, not yet exchanged."""
 
     public_token: str
     institution: LinkInstitution | None = None
+    accounts: list[LinkAccount] | None = None
 
     def __repr__(self) -> str:
         return "ItemAdded(…)"

@@ -45,6 +45,9 @@ class Settings:
     snaptrade_legacy_holdings: bool = _documented(
         False, "Serve /holdings as to customers from before May 2026"
     )
+    snaptrade_balance_history: bool = _documented(True, "Serve balance history, an add-on of SnapTrade's")
+    snaptrade_return_rates: bool = _documented(False, "Serve rates of return, which SnapTrade has deprecated")
+    snaptrade_refresh_price: str = _documented("0.05", "What one accepted refresh costs, in USD")
     plaid_client_id: str = _documented("", "client_id of the Plaid face")
     plaid_secret: str = _documented("", "secret of the Plaid face")
     webhook_timescale: float = _documented(1.0, "Factor on the waits between webhook retries")

@@ -55,7 +55,7 @@ def check(newer_schemas, older_schemas) -> Checker:
     return Checker(newer_schemas, older_schemas)
 
 
-def check_account(check: Checker, caller: Any, account_id: str) -> None:
+def check_account(check: Checker, caller: Any, account_id: str, *, invests: bool) -> None:
     base = f"/accounts/{account_id}"
     for path in (
         "",
@@ -63,10 +63,11 @@ def check_account(check: Checker, caller: Any, account_id: str) -> None:
         "/balances",
         "/positions/all",
         "/activities",
-        "/orders",
-        "/orders/all",
-        "/orders/v2",
+        "/balanceHistory",
+        "/returnRates",
     ):
+        check(f"GET /accounts/{{accountId}}{path}", caller.get(base + path))
+    for path in ("/orders", "/orders/all", "/orders/v2") if invests else ():
         check(f"GET /accounts/{{accountId}}{path}", caller.get(base + path))
     check("GET /accounts/{accountId}/recentOrders", caller.get(f"{base}/recentOrders", only_executed="false"))
     check(
@@ -79,6 +80,7 @@ def check_account(check: Checker, caller: Any, account_id: str) -> None:
 @pytest.mark.parametrize(("broker", "username"), EVERYBODY)
 def test_every_account_endpoint_validates_for(live, check, broker, username):
     live.control("PUT", "/rate-limit", {"name": "snaptrade", "limit": 10_000})
+    live.control("PUT", "/snaptrade", {"return_rates": True})
     caller = live.registered()
     connection_id = caller.connect(broker, username)
     accounts = check("GET /accounts/all", caller.get("/accounts/all"))["results"]
@@ -90,7 +92,7 @@ def test_every_account_endpoint_validates_for(live, check, broker, username):
         caller.get(f"/authorizations/{connection_id}/accounts"),
     )
     for account in accounts:
-        check_account(check, caller, account["id"])
+        check_account(check, caller, account["id"], invests=account["kind"] == "investment")
 
 
 def test_user_and_connection_endpoints_validate(live, check):

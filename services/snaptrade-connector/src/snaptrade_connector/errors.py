@@ -30,6 +30,11 @@ _THROTTLED = (TransientError, ErrorCode.RATE_LIMITED, "SnapTrade asked us to slo
 _BROKEN = (RepairNeededError, ErrorCode.CONNECTION_BROKEN, "the connection is disabled: reconnect it")
 _SIGNATURE = (RefusedError, ErrorCode.SIGNATURE_INVALID, "SnapTrade rejected our signature")
 _FORBIDDEN = (RefusedError, ErrorCode.PROVIDER_REFUSED, "the key has no permission for this")
+_NOT_SUPPORTED = (
+    RefusedError,
+    ErrorCode.NOT_SUPPORTED,
+    "neither this key nor this institution has the feature",
+)
 _BROKERAGE = (TransientError, ErrorCode.INSTITUTION_UNAVAILABLE, "the institution does not answer SnapTrade")
 
 CODES: dict[str, Entry] = {
@@ -46,7 +51,7 @@ CODES: dict[str, Entry] = {
         "SnapTrade does not accept the stored user and secret",
     ),
     "1140": _FORBIDDEN,
-    "1141": (RefusedError, ErrorCode.PROVIDER_REFUSED, "the feature is not enabled for this key"),
+    "1141": _NOT_SUPPORTED,
     "1166": (TransientError, ErrorCode.PROVIDER_UNAVAILABLE, "SnapTrade is already reading this account"),
     "3000": _BROKERAGE,
     "3002": _BROKERAGE,
@@ -67,6 +72,7 @@ STATUSES: dict[int, Entry] = {
     410: (RefusedError, ErrorCode.PROVIDER_REFUSED, "SnapTrade no longer serves this endpoint to this key"),
     425: CODES["3012"],
     429: _THROTTLED,
+    501: _NOT_SUPPORTED,
 }
 """By status, where the code is absent or says nothing. A bare 404 is a wrong path, never proof of a loss."""
 
@@ -98,7 +104,7 @@ def normalize_snaptrade_error(status: int, headers: Mapping[str, str], body: byt
         provider_request_id=headers.get("X-Request-ID"),
         status=status,
     )
-    return error.waiting(_wait(headers, detail)) if isinstance(error, TransientError) else error
+    return error.waiting(wait(headers, detail)) if isinstance(error, TransientError) else error
 
 
 def code_and_detail(body: bytes) -> tuple[str, str]:
@@ -125,10 +131,11 @@ def _entry(status: int, code: str, detail: str) -> Entry:
         return CODES[code]
     if status in STATUSES:
         return STATUSES[status]
-    return _FAILING if status >= _SERVER_ERROR and status != httpx.codes.NOT_IMPLEMENTED else _REFUSED
+    return _FAILING if status >= _SERVER_ERROR else _REFUSED
 
 
-def _wait(headers: Mapping[str, str], detail: str) -> float | None:
+def wait(headers: Mapping[str, str], detail: str) -> float | None:
+    """The seconds after which SnapTrade wants to be asked again, from a header or its words."""
     for name in ("Retry-After", "X-RateLimit-Reset"):
         text = headers.get(name, "").strip()
         if text.isascii() and text.isdigit():
@@ -160,12 +167,26 @@ def unanswered(error: httpx.RequestError, *, repeatable: bool) -> ProviderError:
     slow = isinstance(error, httpx.TimeoutException)
     code = ErrorCode.TIMEOUT if slow else ErrorCode.PROVIDER_UNAVAILABLE
     if sent and not repeatable:
-        message = "no answer from SnapTrade: whether it acted is unknown"
-        return OutcomeUnknownError(message, code=code, provider=PROVIDER)
+        return outcome_unknown(error, code)
     if isinstance(error, httpx.DecodingError | httpx.ProtocolError):
         return protocol_error("SnapTrade's answer was cut off or garbled")
     message = "SnapTrade took too long" if slow else "SnapTrade is out of reach"
     return TransientError(message, code=code, provider=PROVIDER)
+
+
+def outcome_unknown(
+    error: Exception, code: ErrorCode = ErrorCode.PROVIDER_UNAVAILABLE
+) -> OutcomeUnknownError:
+    """The error of a call that may have been carried out; what is known of ``error`` stays."""
+    known = error if isinstance(error, ProviderError) else None
+    return OutcomeUnknownError(
+        "no answer from SnapTrade: whether it acted is unknown",
+        code=known.code if known else code,
+        provider=PROVIDER,
+        provider_code=known.provider_code if known else None,
+        provider_request_id=known.provider_request_id if known else None,
+        status=known.status if known else None,
+    )
 
 
 def not_registered() -> RefusedError:

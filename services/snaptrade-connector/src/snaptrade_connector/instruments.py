@@ -22,7 +22,7 @@ from contracts.instruments import (
     ticker,
 )
 from snaptrade_connector import wire
-from snaptrade_connector.units import currency_code
+from snaptrade_connector.units import currency_code, day
 
 PROVIDER = "snaptrade"
 REMEMBERED = 16_384
@@ -88,7 +88,7 @@ def from_wire(found: wire.Instrument) -> Instrument:
     kind = KINDS.get(found.kind, InstrumentKind.OTHER)
     figi = found.figi_instrument or wire.Figi()
     isin, cusip = _identifiers(kind, found)
-    ends = _day(found.expiration_date)
+    ends = day(found.expiration_date)
     underlying = found.underlying or wire.Underlying()
     currency = found.currency or underlying.currency
     key = _KEYS.get(kind, _security)(found)
@@ -155,7 +155,7 @@ _KEYS: dict[InstrumentKind, Callable[[wire.Instrument], str]] = {
 
 def _occ_from_terms(found: wire.Instrument) -> str | None:
     """The OCC symbol spelled from an option's terms, for brokers whose symbol is their own."""
-    expires, strike = _day(found.expiration_date), found.strike_price
+    expires, strike = day(found.expiration_date), found.strike_price
     root = (found.underlying or wire.Underlying()).raw_symbol
     right = (found.option_type or "")[:1]
     if expires is None or root is None or strike is None or not strike.is_finite():
@@ -190,13 +190,6 @@ def _mic(exchange: str | None) -> str | None:
     """The market's MIC; SnapTrade gives that or a code of its own."""
     code = (exchange or "").upper()
     return _MICS.get(code) or (code if _MIC.fullmatch(code) else None)
-
-
-def _day(text: str | None) -> date | None:
-    try:
-        return date.fromisoformat((text or "")[:10])
-    except ValueError:
-        return None
 
 
 @lru_cache(maxsize=REMEMBERED)

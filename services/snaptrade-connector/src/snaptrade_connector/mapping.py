@@ -1,7 +1,7 @@
 """SnapTrade's connections and accounts in our terms. Pure; positions and cash have modules of their own."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -22,7 +22,7 @@ from snaptrade_connector.conservation import (
     whole,
 )
 from snaptrade_connector.positions import holdings
-from snaptrade_connector.units import NO_CURRENCY, currency_code, moment
+from snaptrade_connector.units import NO_CURRENCY, currency_code, day, moment
 
 PROVIDER = "snaptrade"
 TRADE = "trade"
@@ -100,6 +100,11 @@ def _realtime(mode: str | wire.Freshness | None) -> bool:
     return mode == REALTIME
 
 
+def of_connection(found: Iterable[wire.Account], external_id: str) -> list[wire.Account]:
+    """The accounts of one connection among those of a user, in the newer or the older shape."""
+    return [item for item in found if external_id in {item.connection_id, item.brokerage_authorization}]
+
+
 def provider_account(
     found: wire.Account, connection: ConnectionAccess, state: ConnectionState
 ) -> ProviderAccount:
@@ -107,6 +112,7 @@ def provider_account(
     kind = _account_type(found)
     status = _STATUSES.get((found.status or "open").lower(), AccountStatus.UNAVAILABLE)
     total = _total(found)
+    told = found.sync_status.transactions or wire.TransactionsSync()
     tradable = state.connection_type == TRADE and status is AccountStatus.OPEN and kind not in _ONLY_CASH
     return ProviderAccount(
         account_id=account_id(PROVIDER, connection.user_id, found.id),
@@ -123,6 +129,9 @@ def provider_account(
         capabilities=Capabilities(trading=tradable, realtime=state.realtime),
         holdings_as_of=moment(_read_at(found, kind)),
         holds_securities=kind not in _ONLY_CASH,
+        orders_as_of=moment(found.sync_status.orders),
+        transactions_from=day(told.first_transaction_date),
+        transactions_through=day(told.last_successful_sync) if told.initial_sync_completed else None,
     )
 
 

@@ -45,3 +45,36 @@ class SnapTradeSettings(ConnectorSettings):
             description="Calls to SnapTrade side by side.",
         ),
     ] = 8
+    rate_limit: Annotated[
+        int,
+        Field(
+            validation_alias="SNAPTRADE_RATE_LIMIT",
+            ge=1,
+            description="Calls a minute SnapTrade allows this key, all replicas together.",
+        ),
+    ] = 250
+    account_rate_limit: Annotated[
+        int,
+        Field(
+            validation_alias="SNAPTRADE_ACCOUNT_RATE_LIMIT",
+            ge=0,
+            description="Calls a minute SnapTrade allows for one account with a personal key; 0 is no limit.",
+        ),
+    ] = 10
+    page: Annotated[
+        int,
+        Field(
+            validation_alias="SNAPTRADE_PAGE",
+            ge=10,
+            le=1000,
+            description="Transactions asked for at once.",
+        ),
+    ] = 1000
+    activities_every_seconds: Annotated[
+        int,
+        Field(
+            validation_alias="SNAPTRADE_ACTIVITIES_SECONDS",
+            ge=0,
+            description="An account's transactions are read again at the earliest after this time.",
+        ),
+    ] = 86_400

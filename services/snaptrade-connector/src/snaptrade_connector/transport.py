@@ -17,6 +17,9 @@ from service_kit.http_client import ResponseTooLarge
 _PIECE = 2**18
 """Bytes aiohttp reads ahead: a large answer arrives in few pieces."""
 
+FRESH = "fresh"
+"""The extension of a request that must not go over a connection that was used before."""
+
 _OWN_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 _MEANINGS: tuple[tuple[type[Exception], type[httpx.TransportError]], ...] = (
@@ -32,7 +35,9 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     """Sends each request once, over at most ``connections`` kept alive, and reads the whole answer.
 
     Honours the connect, read and pool timeouts of a request; ``read`` bounds the silence between two pieces of an
-    answer. Without ``tls`` it trusts whom httpx trusts.
+    answer. A request's extension ``response_bytes`` goes before the transport's own. One with the extension ``fresh``
+    goes over a connection of its own, opened for it and closed behind it: one kept alive may be dead already, and then
+    nobody knows whether the request arrived. Without ``tls`` it trusts whom httpx trusts.
     """
 
     def __init__(
@@ -47,7 +52,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._keepalive = keepalive
         self._response_bytes = response_bytes
         self._tls = tls
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request and read the whole answer.
@@ -67,8 +72,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """Close the connections; call it when none is in use: aiohttp leaves a half-read answer waiting."""
-        session, self._session = self._session, None
-        if session is not None:
+        sessions, self._sessions = self._sessions, {}
+        for session in sessions.values():
             await session.close()
 
     async def _take_turn(self, seconds: float | None) -> None:
@@ -79,8 +84,10 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             raise httpx.PoolTimeout("no free connection in time") from error
 
     async def _exchange(self, request: httpx.Request, limits: aiohttp.ClientTimeout) -> httpx.Response:
-        self._session = session = self._session or self._opened()
-        async with session.request(
+        fresh = bool(request.extensions.get(FRESH))
+        if fresh not in self._sessions:
+            self._sessions[fresh] = self._opened(fresh=fresh)
+        async with self._sessions[fresh].request(
             request.method,
             URL(str(request.url), encoded=True),  # as it was signed
             headers=[(name.decode("ascii"), value.decode("ascii")) for name, value in request.headers.raw],
@@ -91,22 +98,24 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             if answer.status == httpx.codes.SWITCHING_PROTOCOLS or "Content-Encoding" in answer.headers:
                 # Neither is asked for; what is decoded could blow up without bound.
                 raise httpx.RemoteProtocolError("the answer is encoded or another protocol's")
-            content = await self._read(answer.content)
+            most = request.extensions.get("response_bytes", self._response_bytes)
+            content = await self._read(answer.content, most)
             return httpx.Response(answer.status, headers=answer.raw_headers, content=content, request=request)
 
-    async def _read(self, stream: aiohttp.StreamReader) -> bytes:
+    async def _read(self, stream: aiohttp.StreamReader, most: int) -> bytes:
         pieces, count = [], 0
         async for piece in stream.iter_any():
             count += len(piece)
-            if count > self._response_bytes:
-                raise ResponseTooLarge(f"answer larger than {self._response_bytes} bytes")
+            if count > most:
+                raise ResponseTooLarge(f"answer larger than {most} bytes")
             pieces.append(piece)
         return b"".join(pieces)
 
-    def _opened(self) -> aiohttp.ClientSession:
+    def _opened(self, *, fresh: bool) -> aiohttp.ClientSession:
         tls = self._tls or httpx.create_ssl_context(trust_env=False)
+        keepalive = None if fresh else self._keepalive
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=tls, limit=0, keepalive_timeout=self._keepalive),
+            connector=aiohttp.TCPConnector(ssl=tls, limit=0, force_close=fresh, keepalive_timeout=keepalive),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             auto_decompress=False,

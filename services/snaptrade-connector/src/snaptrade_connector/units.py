@@ -1,6 +1,6 @@
 """Numbers, currencies and times as SnapTrade writes them. Pure."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 
@@ -40,6 +40,14 @@ def moment(text: str | None) -> datetime | None:
         at = datetime.fromisoformat(text)
         return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except (ValueError, OverflowError):
+        return None
+
+
+def day(text: str | None) -> date | None:
+    """A day from a date, or from the date part of a time."""
+    try:
+        return date.fromisoformat((text or "")[:10])
+    except ValueError:
         return None
 
 

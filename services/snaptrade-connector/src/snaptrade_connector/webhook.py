@@ -30,6 +30,18 @@ MEANINGS: dict[str, Meaning] = {
 }
 """An event type that is not here is ignored."""
 
+HOLDINGS, ORDERS, TRANSACTIONS = "holdings", "orders", "transactions"
+STREAMS: dict[str, list[str]] = {
+    "ACCOUNT_TRANSACTIONS_INITIAL_UPDATE": [TRANSACTIONS],
+    "ACCOUNT_TRANSACTIONS_UPDATED": [TRANSACTIONS],
+    "ACCOUNT_HOLDINGS_UPDATED": [HOLDINGS, ORDERS],
+    "TRADE_DETECTION": [ORDERS, HOLDINGS],
+    "TRADE_UPDATE": [ORDERS, HOLDINGS],
+}
+"""What an event has news of; one that is not here may have news of anything."""
+PARTS = {"positions": HOLDINGS, "balances": HOLDINGS, "total_value": HOLDINGS, "orders": ORDERS}
+"""The parts a holdings sync reports on."""
+
 UNREADABLE = "unreadable"
 NOTHING_READ = "every part of the sync failed"
 _WEBHOOK = msgspec.json.Decoder(Webhook)
@@ -44,23 +56,34 @@ def signals(delivery: WebhookDelivery) -> list[Signal]:
         return [Signal(meaning=Meaning.IGNORED, reason=UNREADABLE)]
     meaning = MEANINGS.get(event.event_type, Meaning.IGNORED)
     reason = event.connection_attempted_result or event.event_type
-    if event.event_type == "ACCOUNT_HOLDINGS_UPDATED" and _all_failed(event.details):
-        meaning, reason = Meaning.IGNORED, NOTHING_READ
+    streams = STREAMS.get(event.event_type, [])
+    if event.event_type == "ACCOUNT_HOLDINGS_UPDATED" and (told := _parts(event.details)):
+        streams = [stream for stream in streams if stream in {PARTS.get(name) for name in _read(told)}]
+        if not _read(told):
+            meaning, reason = Meaning.IGNORED, NOTHING_READ
     signal = Signal(
         meaning=meaning,
         external_connection_id=event.brokerage_authorization_id or event.connection_id,
         external_account_id=event.account_id,
         external_user_id=event.user_id,
         reason=reason[:80],
+        streams=streams,
     )
     return [signal]
 
 
-def _all_failed(details: msgspec.Raw) -> bool:
-    """Whether a holdings sync says of each of its parts that it failed; an empty or odd report does not."""
+def _parts(details: msgspec.Raw) -> dict[str, bool]:
+    """Of each part of a holdings sync whether it was read; empty where the report does not say."""
     try:
         parts = _DETAILS.decode(details)
     except (msgspec.DecodeError, ValueError, RecursionError):
-        return False
-    told = [part["success"] for part in parts.values() if isinstance(part, dict) and "success" in part]
-    return bool(told) and not any(success is True for success in told)
+        return {}
+    return {
+        name: part["success"] is True
+        for name, part in parts.items()
+        if isinstance(part, dict) and "success" in part
+    }
+
+
+def _read(told: dict[str, bool]) -> list[str]:
+    return [name for name, success in told.items() if success]

@@ -19,6 +19,8 @@ UNUSABLE = frozenset(
     }
 )
 """A connection that answers from its cache alone is a broken one that does not say so."""
+EXPIRING = "expiring"
+"""The reason of a change that says no more than when access will end."""
 
 
 class Source(Record, frozen=True, kw_only=True):
@@ -118,8 +120,9 @@ def _recovers_at(
 ) -> datetime | None:
     """When it has been healthy for long enough; ``None`` when it has, or never was anything else."""
     mark = connection.status if connection else None
-    # Being linked says that a connection is active as well: only a change to it is a recovery.
-    repaired = mark.at if mark and mark.status is ConnectionStatus.ACTIVE and not mark.linked else None
+    # Being linked, or about to expire, says that a connection is active as well: only a change to it is a recovery.
+    active = mark is not None and mark.status is ConnectionStatus.ACTIVE
+    repaired = mark.at if mark and active and not mark.linked and mark.reason != EXPIRING else None
     since = max((at for at in (held.trusted_since, repaired) if at is not None), default=None)
     if since is None or now >= since + policy.hysteresis:
         return None

@@ -119,6 +119,7 @@ class StatusMark(Record, frozen=True, kw_only=True):
     at: datetime
     reason: str | None = None
     provider_code: str | None = None
+    repair_by: datetime | None = None
 
     @property
     def linked(self) -> bool:

@@ -5,7 +5,7 @@ Filter by nothing but what you want; ``user_id`` is implied. Numbers are numeric
 ``v_connections``: connection_id, provider, institution, institution_name, external_id, connection_type,
 status (active, stale_cache, broken, revoked, removed; ``active`` where nothing was said), status_reason,
 provider_code, status_at, linked_at, accounts (how many are present), as_of, synced_at (oldest of its
-accounts' snapshots).
+accounts' snapshots), repair_by (access ends then unless the user renews it).
 
 ``v_accounts``: one row per provider account that is present. account_id, connection_id, provider,
 institution, real_account_id, external_id, name, official_name, type, raw_type, currency, mask, status,
@@ -37,8 +37,32 @@ selected is not computed.
 ``v_account_checks``: real_account_id, account_id, outcome (ok, break, unknown), reason, counted, expected,
 difference, currency, checked_at.
 
-``v_sync_log``: run_id, connection_id, provider, institution, kind, trigger, status, accounts, holdings,
-provider_calls, cost_amount, cost_currency, started_at, finished_at, error_code, error.
+``v_sync_log``: run_id, connection_id, provider, institution, kind (initial, incremental, check), trigger, status
+(started, completed, partial, failed), accounts, holdings, transactions, orders (counts of what was fetched), unchanged
+(accounts of which nothing was), new_items, updated_items (transactions and orders), covers_from, covers_through,
+provider_calls, cost_amount, cost_currency, started_at, finished_at (null while it runs), error_code, error.
+
+``v_transactions``: transaction_id, account_id, connection_id, provider, institution, real_account_id, counted (whether
+its account is the counted source: sums over real accounts take these only), external_id, type, raw_type, description,
+currency, amount (positive = cash in), quantity, price, fee, instrument_key, symbol, instrument (json), traded_at,
+settlement_date, booked_on (the day by which it is filed and listed), pending, option_action, fx_rate,
+broker_reference, first_seen_at.
+
+``v_duplicate_accounts``: account_id of each account whose transactions and orders are another account's again: of one
+real account the sources that are not counted, and accounts that are gone but present again under another connection.
+
+``v_transaction_coverage``: account_id, covers_from, covers_through: all days between are known whole. Where there are
+several such ranges it is the latest.
+
+``v_orders``: account_id, connection_id, provider, institution, broker_order_id, status, raw_status, side,
+instrument_key, symbol, instrument (json), order_type, time_in_force, quantity, filled_quantity, limit_price,
+stop_price, average_price, currency, placed_at, updated_at, executed_at, first_seen_at.
+
+``v_balance_history``: account_id, day, total (in the currency of v_performance).
+
+``v_performance``: account_id, currency, returns (json list of {period, rate}), as_of, synced_at.
+
+``v_portfolio_history``: portfolio_id, day, currency, market_value, complete, at.
 
 ``v_portfolio_versions``: portfolio_id, version (moves when a position changes), positions, changed_at,
 synced_at (of the newest snapshot: clocks move without the version when nothing else changed).
@@ -93,7 +117,7 @@ VIEWS: dict[str, tuple[str, str]] = {
         "A user's connections and how fresh they are.",
         """SELECT c.user_id, c.connection_id, c.provider, c.institution, c.institution_name, c.external_id,
             c.connection_type, coalesce(c.status, 'active') AS status, c.status_reason, c.provider_code,
-            c.status_at, c.linked_at, coalesce(a.accounts, 0) AS accounts, a.as_of, a.synced_at
+            c.status_at, c.linked_at, coalesce(a.accounts, 0) AS accounts, a.as_of, a.synced_at, c.repair_by
         FROM portfolio.connections c
         LEFT JOIN LATERAL (
             SELECT count(*) AS accounts, min(s.as_of) AS as_of, min(s.synced_at) AS synced_at
@@ -181,9 +205,65 @@ VIEWS: dict[str, tuple[str, str]] = {
     ),
     "v_sync_log": (
         "Sync runs.",
-        """SELECT user_id, run_id, connection_id, provider, institution, kind, trigger, status, accounts,
-            holdings, provider_calls, cost_amount, cost_currency, started_at, finished_at, error_code, error
-        FROM portfolio.sync_log""",
+        """SELECT l.user_id, l.run_id, l.connection_id, l.provider, l.institution, l.kind, l.trigger, l.status,
+            l.accounts, l.holdings, l.provider_calls, l.cost_amount, l.cost_currency, l.started_at, l.finished_at,
+            l.error_code, l.error, l.unchanged, l.transactions, l.orders, l.covers_from, l.covers_through,
+            coalesce(n.new_items, 0) AS new_items, coalesce(n.updated_items, 0) AS updated_items
+        FROM portfolio.sync_log l
+        LEFT JOIN portfolio.sync_counts n ON n.user_id = l.user_id AND n.run_id = l.run_id""",
+    ),
+    "v_transactions": (
+        "What accounts did; what was retracted is not among it.",
+        """SELECT t.user_id, t.transaction_id, t.account_id, a.connection_id, a.provider, a.institution,
+            a.real_account_id, coalesce(r.counted_account_id = t.account_id, false) AS counted, t.external_id, t.type,
+            t.raw_type, t.description, t.currency, t.amount, t.quantity, t.price, t.fee, t.instrument_key,
+            t.instrument->>'symbol' AS symbol, t.instrument, t.traded_at, t.settlement_date, t.booked_on, t.pending,
+            t.option_action, t.fx_rate, t.broker_reference, t.first_seen_at
+        FROM portfolio.transactions t
+        JOIN portfolio.accounts a ON a.user_id = t.user_id AND a.account_id = t.account_id
+        LEFT JOIN portfolio.real_accounts r ON r.user_id = a.user_id AND r.real_account_id = a.real_account_id
+        WHERE NOT t.removed""",
+    ),
+    # A gone account has no real account any more. Stable ids are comparable within a provider only.
+    "v_duplicate_accounts": (
+        "Accounts whose transactions and orders are another account's again.",
+        """SELECT a.user_id, a.account_id
+        FROM portfolio.accounts a
+        JOIN portfolio.real_accounts r ON r.user_id = a.user_id AND r.real_account_id = a.real_account_id
+        WHERE r.counted_account_id <> a.account_id
+        UNION
+        SELECT a.user_id, a.account_id
+        FROM portfolio.accounts a
+        JOIN portfolio.accounts p ON p.user_id = a.user_id AND NOT p.gone AND p.institution = a.institution
+            AND CASE WHEN p.provider = a.provider AND p.stable_id IS NOT NULL AND a.stable_id IS NOT NULL
+                THEN p.stable_id = a.stable_id ELSE p.mask = a.mask AND p.type = a.type END
+        WHERE a.gone""",
+    ),
+    "v_transaction_coverage": (
+        "The days up to the latest of which every account's transactions are known whole.",
+        """SELECT DISTINCT ON (user_id, account_id) user_id, account_id, covers_from, covers_through
+        FROM portfolio.transaction_coverage ORDER BY user_id, account_id, covers_through DESC""",
+    ),
+    "v_orders": (
+        "Recent orders, as brokers report them.",
+        """SELECT o.user_id, o.account_id, a.connection_id, a.provider, a.institution, o.broker_order_id, o.status,
+            o.raw_status, o.side, o.instrument_key, o.instrument->>'symbol' AS symbol, o.instrument, o.order_type,
+            o.time_in_force, o.quantity, o.filled_quantity, o.limit_price, o.stop_price, o.average_price, o.currency,
+            o.placed_at, o.updated_at, o.executed_at, o.first_seen_at
+        FROM portfolio.orders o
+        JOIN portfolio.accounts a ON a.user_id = o.user_id AND a.account_id = o.account_id""",
+    ),
+    "v_balance_history": (
+        "What each account was worth day by day, by its institution.",
+        """SELECT user_id, account_id, day, total FROM portfolio.balance_history""",
+    ),
+    "v_performance": (
+        "The provider's own rates of return of each account.",
+        """SELECT user_id, account_id, currency, returns, as_of, synced_at FROM portfolio.performance""",
+    ),
+    "v_portfolio_history": (
+        "What each portfolio was worth when it was last consolidated on a day.",
+        """SELECT user_id, portfolio_id, day, currency, market_value, complete, at FROM portfolio.portfolio_history""",
     ),
     "v_portfolio_versions": (
         "How often each portfolio changed, and how fresh it is.",

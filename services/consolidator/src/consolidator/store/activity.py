@@ -7,12 +7,12 @@ NEWEST = 300
 """Transactions looked at per account."""
 TRANSACTIONS = """SELECT a.account_id::text, t.day, t.amount, t.quantity
     FROM unnest(%s::text[], %s::uuid[]) AS a(user_id, account_id), LATERAL (
-        SELECT coalesce((traded_at AT TIME ZONE 'UTC')::date, settlement_date) AS day, amount, quantity, external_id
+        SELECT coalesce((traded_at AT TIME ZONE 'UTC')::date, booked_on) AS day, amount, quantity, external_id
         FROM portfolio.transactions
-        WHERE user_id = a.user_id AND account_id = a.account_id AND NOT removed
-            AND (traded_at IS NOT NULL OR settlement_date IS NOT NULL)
-        ORDER BY day DESC, external_id LIMIT %s) AS t
+        WHERE user_id = a.user_id AND account_id = a.account_id AND NOT removed AND booked_on IS NOT NULL
+        ORDER BY booked_on DESC, external_id LIMIT %s) AS t
     ORDER BY a.account_id, t.day, t.external_id"""
+# Every transaction whose day is known at all is booked on one.
 
 
 async def load_fingerprints(conn: Session, accounts: dict[str, str]) -> dict[str, tuple[str, ...]]:

@@ -36,8 +36,8 @@ _PAYLOAD = msgspec.json.Decoder(tuple[Line, ...])
 
 LOCK = "SELECT pg_advisory_xact_lock(key) FROM unnest(%s::bigint[]) AS key"
 CONNECTIONS = """SELECT user_id, connection_id::text, provider, institution, institution_name, external_id,
-    connection_type, status, status_version, status_rank, status_at, status_reason, provider_code, linked_at,
-    linked_version, accounts_version
+    connection_type, status, status_version, status_rank, status_at, status_reason, provider_code, repair_by,
+    linked_at, linked_version, accounts_version
     FROM portfolio.connections WHERE user_id = ANY (%s)"""
 ACCOUNTS = """SELECT user_id, account_id::text, connection_id::text, provider, institution,
     real_account_id::text, listed_version, spoken_version, listed_at, external_id, name, official_name, type, raw_type,
@@ -101,7 +101,7 @@ async def load(conn: Session, users: list[str]) -> Books:
 
 def _connection(books: Books, row: Any) -> None:
     user, connection_id, provider, institution, name, external_id, kind, status, *rest = row
-    version, rank, at, reason, code, linked_at, linked_version, accounts_version = rest
+    version, rank, at, reason, code, repair_by, linked_at, linked_version, accounts_version = rest
     mark = None
     if status is not None:
         mark = StatusMark(
@@ -111,6 +111,7 @@ def _connection(books: Books, row: Any) -> None:
             at=at,
             reason=reason,
             provider_code=code,
+            repair_by=repair_by,
         )
     books[user].connections[connection_id] = Connection(
         connection_id=connection_id,

@@ -43,7 +43,7 @@ def _written_out(found: re.Match[str]) -> str:
 def connection_row(user_id: str, one: Connection) -> Row:
     """A row of ``connections``."""
     mark = one.status
-    status: tuple[Cell, ...] = (None,) * 6
+    status: tuple[Cell, ...] = (None,) * 7
     if mark is not None:
         status = (
             mark.status.value,
@@ -52,6 +52,7 @@ def connection_row(user_id: str, one: Connection) -> Row:
             time(mark.at),
             mark.reason,
             mark.provider_code,
+            time(mark.repair_by),
         )
     return (
         user_id,

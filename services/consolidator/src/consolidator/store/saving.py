@@ -24,14 +24,15 @@ class Changes:
     """Everything a batch writes: rows by table and by verb."""
 
     def __init__(self) -> None:
-        self._statements: dict[tuple[str, str], tuple[Table, list[Row]]] = {}
+        # By the table as it is written, not by its name: one may be written in several ways.
+        self._statements: dict[tuple[str, int], tuple[Table, list[Row]]] = {}
         self.holdings = HoldingChanges()
         self.kept: set[str] = set()
         """The instruments of snapshots that are kept beside the holdings."""
 
     def put(self, verb: str, table: Table, new: Iterable[Row]) -> None:
-        """Add rows; ``verb`` is insert, upsert, ignore or delete."""
-        _, collected = self._statements.setdefault((verb, table.name), (table, []))
+        """Add rows; ``verb`` names a statement of the table."""
+        _, collected = self._statements.setdefault((verb, id(table)), (table, []))
         collected.extend(new)
 
     def statements(self, at: str) -> list[Statement]:

@@ -60,9 +60,17 @@ class Table:
         )
 
     @cached_property
-    def newer(self) -> str:
-        """Insert rows or overwrite the ones with their keys and a lower version."""
-        return f"{self.upsert} WHERE {self.name}.version < excluded.version"
+    def differing(self) -> str:
+        """Insert rows or overwrite the ones with their keys and other values."""
+        values = [name for name, _ in self.values]
+        stored, told = (", ".join(f"{of}.{name}" for name in values) for of in (self.name, "excluded"))
+        return f"{self.upsert} WHERE ({stored}) IS DISTINCT FROM ({told})"
+
+    @cached_property
+    def add(self) -> str:
+        """Insert rows or add their values to the ones with their keys."""
+        added = ", ".join(f"{name} = {self.name}.{name} + excluded.{name}" for name, _ in self.values)
+        return f"{self.insert} ON CONFLICT ({', '.join(name for name, _ in self.keys)}) DO UPDATE SET {added}"
 
     @cached_property
     def ignore(self) -> str:

@@ -10,6 +10,7 @@ import structlog
 
 from contracts.errors import MEANING, ErrorCode
 from contracts.linking import LinkProgress, LinkRequest, LinkStart
+from gateway.clients.operating import Breaker, Breakers, Job, Jobs, Orphan, Orphans
 from gateway.refusals import refusal
 from service_kit.api_errors import ApiError
 from service_kit.auth import ServiceAuth
@@ -22,9 +23,10 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 ISSUER = "gateway"
-LIMITS = Limits(connect=2.0, read=25.0, pool=2.0, total=25.0, response_bytes=256 * 1024)
+LIMITS = Limits(connect=2.0, read=25.0, pool=2.0, total=25.0, response_bytes=1024 * 1024)
 PROGRESS_SECONDS = 2.0
 CHECK_SECONDS = 8.0
+LISTING_SECONDS = 5.0
 _ENCODER = msgspec.json.Encoder(decimal_format="string")
 
 PASSED_ON = frozenset(
@@ -68,6 +70,26 @@ class Connectors(Protocol):
         """How a session stands after asking the provider; None where the connector knows nothing of it."""
         ...
 
+    async def orphans(self, provider: str, *, resolved: bool) -> list[Orphan]:
+        """What exists on one side only, as far as the last search saw; with those that are resolved or without."""
+        ...
+
+    async def remove_orphan(self, provider: str, orphan_id: str) -> Orphan:
+        """Remove an orphan, as a person has confirmed; how it stands then."""
+        ...
+
+    async def breakers(self, provider: str) -> list[Breaker]:
+        """Institutions that are left alone for a while."""
+        ...
+
+    async def jobs(self, provider: str) -> list[Job]:
+        """How the daily jobs stand."""
+        ...
+
+    async def run_job(self, provider: str, name: str) -> list[Job]:
+        """Make a daily job due now; how it stands."""
+        ...
+
 
 class HttpConnectors:
     """Connectors over HTTP, a client each."""
@@ -95,6 +117,37 @@ class HttpConnectors:
         return await self._progress(
             provider, "POST", path, "POST /links/{id}/check", content=body, seconds=CHECK_SECONDS
         )
+
+    async def orphans(self, provider: str, *, resolved: bool) -> list[Orphan]:
+        """What exists on one side only, as far as the last search saw."""
+        params = {"resolved": str(resolved).lower()}
+        answer = await self._send(
+            provider, "GET", "/internal/v1/orphans", "GET /orphans", params=params, seconds=LISTING_SECONDS
+        )
+        return _read(provider, answer, Orphans).orphans
+
+    async def remove_orphan(self, provider: str, orphan_id: str) -> Orphan:
+        """Remove an orphan, as a person has confirmed; how it stands then."""
+        path, body = f"/internal/v1/orphans/{orphan_id}/remove", _ENCODER.encode({"confirm": True})
+        answer = await self._send(provider, "POST", path, "POST /orphans/{id}/remove", content=body)
+        return _read(provider, answer, Orphan)
+
+    async def breakers(self, provider: str) -> list[Breaker]:
+        """Institutions that are left alone for a while."""
+        answer = await self._send(
+            provider, "GET", "/internal/v1/breakers", "GET /breakers", seconds=LISTING_SECONDS
+        )
+        return _read(provider, answer, Breakers).breakers
+
+    async def jobs(self, provider: str) -> list[Job]:
+        """How the daily jobs stand."""
+        answer = await self._send(provider, "GET", "/internal/v1/jobs", "GET /jobs", seconds=LISTING_SECONDS)
+        return _read(provider, answer, Jobs).jobs
+
+    async def run_job(self, provider: str, name: str) -> list[Job]:
+        """Make a daily job due now; how it stands."""
+        answer = await self._send(provider, "POST", f"/internal/v1/jobs/{name}/run", "POST /jobs/{name}/run")
+        return _read(provider, answer, Jobs).jobs
 
     async def aclose(self) -> None:
         """Close all connections."""

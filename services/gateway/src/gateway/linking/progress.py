@@ -52,7 +52,8 @@ async def complete(
     """Take note that someone says the session is finished; its connector looks for itself. Repeating is harmless.
 
     Raises:
-        ApiError: 404 none of the user's; 410 it ran out of time; 409 it failed or was given up.
+        ApiError: 404 none of the user's; 410 it ran out of time; 409 it failed, was given up, or the login is
+            linked already.
     """
     session = await _stored(gateway, user_id, session_id)
     if session.status is LinkStatus.PENDING and session.expires_at <= gateway.clock.now():
@@ -62,18 +63,32 @@ async def complete(
         return await _completing(gateway, session, hint, request_id)
     if session.status is LinkStatus.EXPIRED:
         raise refusal(ErrorCode.LINK_SESSION_EXPIRED)
+    if session.duplicate is not None:
+        raise already_linked(session.duplicate)
     if session.status in {LinkStatus.FAILED, LinkStatus.ABANDONED}:
         raise refusal(ErrorCode.LINK_FAILED, details={"status": session.status, "reason": session.reason})
     return session
+
+
+def repair_at(connection_id: UUID) -> str:
+    """Where a connection is repaired."""
+    return f"/v1/connections/{connection_id}/reconnect"
+
+
+def already_linked(connection_id: UUID) -> ApiError:
+    """The refusal of a login that is linked already: its connection can be repaired instead."""
+    details = {"duplicate_of": str(connection_id), "repair": repair_at(connection_id)}
+    return refusal(ErrorCode.ALREADY_LINKED, details=details)
 
 
 def judged(session: LinkSession, heard: LinkProgress | None, now: datetime) -> LinkProgress:
     """What a session becomes by what its connector says; pure.
 
     The provider's page may expire long before the session does, so a bare ``expired`` counts only when our
-    own time is up. No news, or a move that is not allowed, leaves the session as it is.
+    own time is up. No news, or a move that is not allowed, leaves the session as it is; one that somebody said was
+    finished, and of which nothing came, ends an hour after its time.
     """
-    stays = LinkProgress(status=session.status, reason=session.reason, connection_ids=session.connection_ids)
+    stays = _known_of(session)
     late = session.expires_at <= now
     if heard is not None and heard.status is LinkStatus.EXPIRED and heard.reason is None and not late:
         heard = None
@@ -81,7 +96,10 @@ def judged(session: LinkSession, heard: LinkProgress | None, now: datetime) -> L
         heard = None if now - session.updated_at < GRACE else heard
     if heard is None or not may_move(LINK_MOVES, session.status, heard.status):
         heard = stays
-    if heard.status is session.status is LinkStatus.PENDING and late:
+    unheard = (
+        heard.status is session.status is LinkStatus.COMPLETING and now - session.expires_at >= LATE_PROOF
+    )
+    if unheard or (heard.status is session.status is LinkStatus.PENDING and late):
         return LinkProgress(status=LinkStatus.EXPIRED, reason=heard.reason, connection_ids=[])
     return heard
 
@@ -139,18 +157,32 @@ async def _ask(gateway: Gateway, session: LinkSession, *, ask_provider: bool) ->
 async def _settled(gateway: Gateway, session: LinkSession, now_known: LinkProgress) -> LinkSession:
     """Store what has become of the session, and count an ending once, whoever else noticed it."""
     ids = list(dict.fromkeys(now_known.connection_ids))
-    if (session.status, session.reason, session.connection_ids) == (now_known.status, now_known.reason, ids):
+    duplicate_of = now_known.duplicate_of if now_known.status is LinkStatus.FAILED else None
+    to = LinkProgress(
+        status=now_known.status, reason=now_known.reason, connection_ids=ids, duplicate_of=duplicate_of
+    )
+    if to == _known_of(session):
         return session
     now = gateway.clock.now()
-    to = LinkProgress(status=now_known.status, reason=now_known.reason, connection_ids=ids)
     async with gateway.database.transaction(session.user_id) as conn:
         moved = await sessions.move(conn, session, to, now)
         if moved is None:
             return await sessions.get(conn, session.user_id, session.id) or session
         ended = moved.status is not session.status and moved.status not in OPEN
-        if ended and moved.status in {LinkStatus.COMPLETED, LinkStatus.FAILED}:
+        if ended and moved.status in {LinkStatus.COMPLETED, LinkStatus.FAILED} and not moved.duplicate:
             succeeded = moved.status is LinkStatus.COMPLETED
             await outcomes.record(conn, moved.provider, moved.institution, now, succeeded=succeeded)
     if ended:
         gateway.measures.count(moved.provider, moved.institution, moved.status)
     return moved
+
+
+def _known_of(session: LinkSession) -> LinkProgress:
+    """The session as its connector would say it."""
+    duplicate_of = session.duplicate_of
+    return LinkProgress(
+        status=session.status,
+        reason=session.reason,
+        connection_ids=session.connection_ids,
+        duplicate_of=None if duplicate_of is None else str(duplicate_of),
+    )

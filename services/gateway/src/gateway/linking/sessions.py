@@ -15,7 +15,7 @@ from persistence.database import Connection
 
 COLUMNS = """user_id, id, institution, institution_name, known_institution, need_trading, provider, reasons,
     policy_version, redirect_uri, reconnect_connection_id, trading_expected, status, reason, connection_ids,
-    created_at, expires_at, updated_at"""
+    duplicate_of, created_at, expires_at, updated_at"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +40,16 @@ class LinkSession:
     created_at: datetime
     expires_at: datetime
     updated_at: datetime
+    duplicate_of: UUID | None = None
 
     def __post_init__(self) -> None:
         # PostgreSQL hands over text; everything above speaks in the enum.
         object.__setattr__(self, "status", LinkStatus(self.status))
+
+    @property
+    def duplicate(self) -> UUID | None:
+        """The connection that the same login had made before: the session failed for it, and that one can be repaired."""
+        return self.duplicate_of if self.status is LinkStatus.FAILED else None
 
 
 async def insert(conn: Connection, session: LinkSession, inputs: Mapping[str, Any]) -> None:
@@ -86,12 +92,13 @@ async def get(conn: Connection, user_id: str, session_id: UUID) -> LinkSession |
 async def move(conn: Connection, session: LinkSession, to: LinkProgress, now: datetime) -> LinkSession | None:
     """Bring a session to another state; None when somebody else has moved it in the meantime."""
     query = f"""UPDATE gateway.link_sessions
-        SET status = %s, reason = %s, connection_ids = %s, updated_at = %s
+        SET status = %s, reason = %s, connection_ids = %s, duplicate_of = %s, updated_at = %s
         WHERE user_id = %s AND id = %s AND status = %s RETURNING {COLUMNS}"""  # noqa: S608 - a constant
     values = (
         to.status,
         to.reason,
         Jsonb(to.connection_ids),
+        to.duplicate_of,
         now,
         session.user_id,
         session.id,

@@ -4,7 +4,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -48,8 +48,8 @@ def known_tags(if_none_match: str | None) -> list[str]:
     return [part for part in parts if part][:50]
 
 
-def read_cursor(cursor: str | None, kinds: Mapping[str, type]) -> dict[str, Any] | None:
-    """The keys of the last row seen, named ``kinds``; None at the beginning.
+def read_cursor(cursor: str | None, kinds: Mapping[str, Callable[[str], Any]]) -> dict[str, Any] | None:
+    """The keys of the last row seen, named and read by ``kinds``; None at the beginning.
 
     Raises:
         ApiError: 422, this is no cursor of this list.

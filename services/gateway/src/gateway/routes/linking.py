@@ -90,7 +90,10 @@ async def read_link(caller: Caller, parts: Parts, session_id: PathId) -> Respons
     summary="Say that the user finished.",
     status_code=202,
     response_model=LinkSession,
-    responses=ALREADY | refusals(ErrorCode.NOT_FOUND, ErrorCode.LINK_FAILED, ErrorCode.LINK_SESSION_EXPIRED),
+    responses=ALREADY
+    | refusals(
+        ErrorCode.NOT_FOUND, ErrorCode.LINK_FAILED, ErrorCode.ALREADY_LINKED, ErrorCode.LINK_SESSION_EXPIRED
+    ),
 )
 async def complete_link(
     caller: Caller,
@@ -138,6 +141,9 @@ def shown_session(session: Session) -> LinkSession:
         redirect_uri=session.redirect_uri,
         reconnect_connection_id=session.reconnect_connection_id,
         connection_ids=[UUID(one) for one in session.connection_ids],
+        code=ErrorCode.ALREADY_LINKED if session.duplicate else None,
+        duplicate_of=session.duplicate,
+        repair=progress.repair_at(session.duplicate) if session.duplicate else None,
         created_at=session.created_at,
         expires_at=session.expires_at,
     )

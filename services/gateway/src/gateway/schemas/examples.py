@@ -2,9 +2,13 @@
 
 from typing import Any
 
+from gateway.schemas.examples_activity import activity
 from gateway.schemas.examples_decisions import DECISIONS
 from gateway.schemas.examples_explain import BASE, CHECK, EXPLAINED, TOTAL, explanation
 from gateway.schemas.examples_manual import MANUAL
+from gateway.schemas.examples_placing import PLACING
+from gateway.schemas.examples_refreshing import REFRESHING, SCHEDULE
+from gateway.schemas.examples_trading import TRADING
 
 _CONNECTION = "0f8b5f0e-5b1d-5d6e-9a53-0c6f0c1f7a01"
 _ACCOUNT = "3d1f6a0e-8f7b-5a52-8d68-6cf0c6f0a102"
@@ -83,6 +87,7 @@ CONNECTION: dict[str, Any] = {
     "accounts": 2,
     "as_of": _THEN,
     "synced_at": _THEN,
+    **SCHEDULE,
 }
 _PRICED: dict[str, Any] = {
     "instrument_id": "3c5816d9-e4f7-550a-b613-07a8b4c5a10d",
@@ -173,6 +178,9 @@ LINK_SESSION: dict[str, Any] = {
     "redirect_uri": "https://app.example.com/linked",
     "reconnect_connection_id": None,
     "connection_ids": [],
+    "code": None,
+    "duplicate_of": None,
+    "repair": None,
     "created_at": _THEN,
     "expires_at": _LATER,
 }
@@ -181,7 +189,11 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     **DECISIONS,
     **EXPLAINED,
     "Explanation": explanation(_HEAD, INSTRUMENT),
+    **activity(INSTRUMENT),
     **MANUAL,
+    **REFRESHING,
+    **TRADING,
+    **PLACING,
     "LinkBody": {"institution": "charles-schwab", "redirect_uri": "https://app.example.com/linked"},
     "ReconnectBody": {"redirect_uri": "https://app.example.com/linked"},
     "CompleteBody": {"connection_id": "87b24961-b51e-4db8-9226-f198f6518a89"},

@@ -64,6 +64,12 @@ class LinkSession(Shown):
     redirect_uri: str | None
     reconnect_connection_id: Id | None
     connection_ids: Annotated[list[Id], Field(description="The connections it brought.")]
+    code: Annotated[
+        str | None,
+        Field(description="`ALREADY_LINKED` where it failed because the same login is linked already."),
+    ]
+    duplicate_of: Annotated[Id | None, Field(description="The connection that the same login made before.")]
+    repair: Annotated[str | None, Field(description="POST here to repair that connection instead.")]
     created_at: Time
     expires_at: Annotated[Time, Field(description="It must be completed by then.")]
 

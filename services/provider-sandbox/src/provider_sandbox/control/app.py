@@ -12,6 +12,7 @@ from provider_sandbox.control.logins import login_routes
 from provider_sandbox.control.named_faults import named_fault_routes
 from provider_sandbox.control.reading import BadRequestError, Body, UnknownError, found, read_fault
 from provider_sandbox.control.snaptrade import snaptrade_routes
+from provider_sandbox.control.trading import prices_moved, trading_routes
 from provider_sandbox.plaid import control_router
 from provider_sandbox.state import State
 from provider_sandbox.world import Holding
@@ -126,6 +127,7 @@ class Control:
         """Set the price of a security for everyone; null makes it unpriced. Nothing is announced."""
         security = self._security(request.path_params["security"])
         self._state.world.set_price(security, (await Body.of(request)).decimal("price"))
+        prices_moved(self._state)
         return {"security": security}
 
     async def synthetic(self, request: Request) -> Any:
@@ -188,7 +190,12 @@ def _answering(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
 def build_control_app(state: State) -> FastAPI:
     """Return the control API as an ASGI app, with the routes special to each face."""
     app = FastAPI(title="Provider sandbox control", openapi_url=None, docs_url=None, redoc_url=None)
-    special = (*named_fault_routes(state), *login_routes(state), *snaptrade_routes(state))
+    special = (
+        *named_fault_routes(state),
+        *login_routes(state),
+        *snaptrade_routes(state),
+        *trading_routes(state),
+    )
     for method, path, handler in [*_table(Control(state)), *special]:
         app.add_route(path, _answering(handler), methods=[method])
     app.include_router(control_router(state))

@@ -8,12 +8,24 @@ from typing import Any
 from starlette.requests import Request
 
 from provider_sandbox.control.reading import BadRequestError, Body, found
+from provider_sandbox.control.snaptrade_crowd import crowd_routes
+from provider_sandbox.control.snaptrade_history import history_routes
 from provider_sandbox.settings import Settings
 from provider_sandbox.snaptrade.face import SnapTradeFace
 from provider_sandbox.state import State
 
 _PREFIX = "snaptrade_"
-_CHANGEABLE = frozenset({"webhook_url", "plan", "refresh_seconds", "initial_sync_seconds", "legacy_holdings"})
+_CHANGEABLE = frozenset(
+    {
+        "webhook_url",
+        "plan",
+        "refresh_seconds",
+        "initial_sync_seconds",
+        "legacy_holdings",
+        "balance_history",
+        "return_rates",
+    }
+)
 _TYPES = {item.name: type(item.default) for item in fields(Settings)}
 
 
@@ -23,14 +35,15 @@ class SnapTradeControl:
     def __init__(self, state: State) -> None:
         self._state = state
 
-    def _face(self) -> SnapTradeFace:
+    def face(self) -> SnapTradeFace:
+        """The face that runs now."""
         face = self._state.faces.get(SnapTradeFace.provider)
         if not isinstance(face, SnapTradeFace):
             raise BadRequestError("The SnapTrade face is not running")
         return face
 
     async def configure(self, request: Request) -> Any:
-        """Change settings until the next reset: webhook_url, plan, refresh_seconds, initial_sync_seconds, legacy_holdings."""
+        """Change settings until the next reset, each named as in `_CHANGEABLE`."""
         body = await Body.of(request)
         for name, value in body.values.items():
             if name not in _CHANGEABLE:
@@ -42,12 +55,12 @@ class SnapTradeControl:
                 raise BadRequestError(f"{name} must be finite")
         if body.values.get("plan", "daily") not in {"daily", "realtime"}:
             raise BadRequestError("plan must be daily or realtime")
-        self._face().configure(**{_PREFIX + name: value for name, value in body.values.items()})
+        self.face().configure(**{_PREFIX + name: value for name, value in body.values.items()})
         return body.values
 
     async def emit(self, request: Request) -> Any:
         """Send any event about a connection, signed as the real one; `extra` adds members."""
-        body, face = await Body.of(request), self._face()
+        body, face = await Body.of(request), self.face()
         connection = face.store.connection(body.text("connection_id"))
         if connection is None:
             return found("connection", there=False)
@@ -61,4 +74,6 @@ def snaptrade_routes(state: State) -> list[tuple[str, str, Callable[[Request], A
     return [
         ("PUT", "/_control/snaptrade", control.configure),
         ("POST", "/_control/snaptrade/events", control.emit),
+        *crowd_routes(state, control.face),
+        *history_routes(state, control.face),
     ]

@@ -29,7 +29,7 @@ async def get_balances(ask: Ask) -> dict[str, Any]:
     """The same by a live pull, charged per successful call."""
     item = ask.healthy_item()
     note(ask.request, billable="balance")
-    item.last_success = ask.face.now()
+    ask.face.pull(item)
     ask.face.state.changed()
     return {"accounts": _encode(ask, item, ask.accounts(item)), "item": item.encode()}
 
@@ -58,8 +58,9 @@ async def get_investment_transactions(ask: Ask) -> dict[str, Any]:
     count = fields.optional_integer(options, "count", 100, low=1, high=500)
     offset = fields.optional_integer(options, "offset", 0, low=0, high=10_000_000)
     known = _with_investments(ask, item)
-    found = [entry for entry in _history(ask, known) if start <= entry.transaction["date"] <= end]
-    page = sorted(found, key=lambda entry: entry.transaction["date"], reverse=True)[offset : offset + count]
+    found = [line for line in _lines(ask, known) if start <= line.on <= end]
+    found.sort(key=lambda line: line.on, reverse=True)
+    page = [_entry(ask, line) for line in found[offset : offset + count]]
     return {
         "accounts": _encode(ask, item, known, margin=True),
         "investment_transactions": [entry.transaction for entry in page],
@@ -74,7 +75,7 @@ async def refresh_investments(ask: Ask) -> dict[str, Any]:
     """Contact the institution now, charged per success; HOLDINGS/DEFAULT_UPDATE follows when something changed."""
     item = ask.product_item("investments")
     note(ask.request, billable="investments_refresh")
-    item.last_success = ask.face.now()
+    ask.face.pull(item)
     fingerprint = _fingerprint(_rows(ask.face, item, ask.face.accounts(item)))
     if item.fingerprint not in {None, fingerprint}:
         await ask.face.notify(item, bodies.holdings_update(item.item_id, updated=1))
@@ -86,17 +87,24 @@ async def sync_transactions(ask: Ask) -> dict[str, Any]:
     """A page of the bank history after a cursor."""
     item = ask.product_item("transactions")
     count = fields.optional_integer(ask.body, "count", 100, low=1, high=500)
-    start = _offset(item, fields.optional_text(ask.body, "cursor"))
-    known = {k: a for k, a in ask.face.accounts(item).items() if a.family == "deposit" and a.activities}
-    everything = [row for k, a in known.items() for row in banking.history(a, k, ask.face.today())]
+    known = ask.face.accounts(item)
+    everything = banking.stream(ask.face.books, known)
+    start = _offset(item, fields.optional_text(ask.body, "cursor"), len(everything))
     page = everything[start : start + count]
+    reached = start + len(page)
+    more = reached < len(everything)
+    changed = {row.account_id for row in page}
     return {
-        "accounts": _encode(ask, item, known),
-        "added": page,
-        "modified": [],
-        "removed": [],
-        "next_cursor": _cursor(item, start + len(page)),
-        "has_more": start + len(page) < len(everything),
+        "accounts": _encode(ask, item, {k: a for k, a in known.items() if k in changed}),
+        "added": [row.row for row in page if row.change == "added"],
+        "modified": [row.row for row in page if row.change == "modified"],
+        "removed": [
+            {"transaction_id": row.transaction_id, "account_id": row.account_id}
+            for row in page
+            if row.change == "removed"
+        ],
+        "next_cursor": _cursor(item, reached, len(everything) if more else 0),
+        "has_more": more,
         "transactions_update_status": "HISTORICAL_UPDATE_COMPLETE",
     }
 
@@ -132,22 +140,28 @@ def _remember(ask: Ask, item: Item, fingerprint: int) -> None:
         ask.face.state.changed()
 
 
-def _period(ask: Ask) -> tuple[str, str]:
+def _period(ask: Ask) -> tuple[date, date]:
     start, end = fields.day(ask.body, "start_date"), fields.day(ask.body, "end_date")
     if start > end:
         raise fields.invalid("start_date", "must not be after end_date")
-    return max(start, _earliest(ask)).isoformat(), end.isoformat()
+    return max(start, _earliest(ask)), end
 
 
 def _earliest(ask: Ask) -> date:
     return ask.face.today() - _TWO_YEARS
 
 
-def _history(ask: Ask, known: Known) -> list[activity.Entry]:
-    world, today = ask.face.state.world, ask.face.today()
+def _lines(ask: Ask, known: Known) -> list[activity.Line]:
+    books = ask.face.books
     return [
-        e for identity, account in known.items() for e in activity.history(world, account, identity, today)
+        line
+        for identity, account in known.items()
+        for line in activity.lines(books.of(account), account, identity, books.anchor)
     ]
+
+
+def _entry(ask: Ask, line: activity.Line) -> activity.Entry:
+    return activity.encode(ask.face.state.world, ask.face.books.of(line.account), line)
 
 
 def _securities_of(ask: Ask, item: Item, page: list[activity.Entry]) -> list[dict[str, Any]]:
@@ -157,20 +171,24 @@ def _securities_of(ask: Ask, item: Item, page: list[activity.Entry]) -> list[dic
     return [securities.encode(world.securities[key], today, quirk, item.institution_id) for key in keys]
 
 
-def _cursor(item: Item, offset: int) -> str:
-    return base64.urlsafe_b64encode(f"{item.item_id}:{offset}".encode()).decode()
+def _cursor(item: Item, offset: int, length: int) -> str:
+    """`length` is that of the stream in the middle of a loop, 0 at its end."""
+    return base64.urlsafe_b64encode(f"{item.item_id}:{offset}:{length}".encode()).decode()
 
 
-def _offset(item: Item, cursor: str | None) -> int:
+def _offset(item: Item, cursor: str | None, length: int) -> int:
     if not cursor:
         return 0
     try:
-        owner, _, offset = base64.urlsafe_b64decode(cursor).decode().partition(":")
-        if owner == item.item_id:
-            return int(offset)
+        owner, offset, seen = base64.urlsafe_b64decode(cursor).decode().split(":")
+        place, before = int(offset), int(seen)
     except (binascii.Error, ValueError) as problem:
         raise fields.invalid("cursor", "is not a cursor of this item") from problem
-    raise fields.invalid("cursor", "is not a cursor of this item")
+    if owner != item.item_id:
+        raise fields.invalid("cursor", "is not a cursor of this item")
+    if before and before != length:
+        raise PlaidError("TRANSACTIONS_SYNC_MUTATION_DURING_PAGINATION")
+    return place
 
 
 ROUTES: dict[str, Handler] = {

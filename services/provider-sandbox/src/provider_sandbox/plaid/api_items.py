@@ -27,6 +27,8 @@ async def exchange(ask: Ask) -> dict[str, Any]:
 async def get(ask: Ask) -> dict[str, Any]:
     """The Item with its error and the times of its last updates."""
     item = ask.item()
+    if not item.error:
+        ask.face.look(item)
     return {"item": item.encode_in_full(), "status": item.encode_status()}
 
 

@@ -44,9 +44,11 @@ def holdings_update(item_id: str, *, new: int = 0, updated: int = 0) -> WebhookB
     )
 
 
-def investment_transactions(item_id: str, code: str = "DEFAULT_UPDATE", *, new: int = 0) -> WebhookBody:
+def investment_transactions(
+    item_id: str, code: str = "DEFAULT_UPDATE", *, new: int = 0, cancelled: int = 0
+) -> WebhookBody:
     """INVESTMENTS_TRANSACTIONS/DEFAULT_UPDATE or HISTORICAL_UPDATE."""
-    counts = {"new_investments_transactions": new, "cancelled_investments_transactions": 0}
+    counts = {"new_investments_transactions": new, "cancelled_investments_transactions": cancelled}
     return _item("INVESTMENTS_TRANSACTIONS", code, item_id, error=None, **counts)
 
 

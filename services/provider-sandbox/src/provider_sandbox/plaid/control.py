@@ -7,16 +7,19 @@ from fastapi import APIRouter, HTTPException
 
 from provider_sandbox.faults import Fault
 from provider_sandbox.plaid import bodies, catalogue
+from provider_sandbox.plaid.control_bulk import add_bulk_route
+from provider_sandbox.plaid.control_history import add_history_routes
 from provider_sandbox.plaid.errors import MEANING, PlaidError
 from provider_sandbox.plaid.face import PlaidFace
 from provider_sandbox.plaid.items import Item
 from provider_sandbox.plaid.orders import (
     BreakOrder,
+    ConsentOrder,
     DisorderOrder,
     ErrorOrder,
-    HistoryOrder,
     HoldingOrder,
     LimitOrder,
+    PullOrder,
     QuirkOrder,
     SpellingOrder,
     SurpriseOrder,
@@ -35,7 +38,10 @@ def control_router(state: State) -> APIRouter:
     router = APIRouter(prefix="/_control/plaid", tags=["plaid"])
     _add_webhook_routes(router, state)
     _add_item_routes(router, state)
+    _add_pull_routes(router, state)
     _add_scenario_routes(router, state)
+    add_history_routes(router, state)
+    add_bulk_route(router, state)
     return router
 
 
@@ -143,6 +149,24 @@ def _add_item_routes(router: APIRouter, state: State) -> None:
         return {"announced": await _face(state).account_changed(order.account)}
 
 
+def _add_pull_routes(router: APIRouter, state: State) -> None:
+    @router.put("/items/{item_id}/consent")
+    async def consent(item_id: str, order: ConsentOrder) -> dict[str, Any]:
+        """Say when the user's consent to an Item ends."""
+        _item(state, item_id).consent_ends = order.ends_at
+        return {"item_id": item_id, "consent_ends": order.ends_at}
+
+    @router.post("/pull")
+    async def pull(order: PullOrder) -> dict[str, Any]:
+        """Read the institutions, as happens every night: the times of the last success move, and nothing is sent."""
+        face = _face(state)
+        chosen = list(face.items) if order.items is None else [_item(state, one) for one in order.items]
+        read = [item for item in chosen if not item.removed and not item.error]
+        for item in read:
+            face.pull(item)
+        return {"pulled": len(read)}
+
+
 def _add_scenario_routes(router: APIRouter, state: State) -> None:
     @router.post("/errors")
     async def answer_with_error(order: ErrorOrder) -> dict[str, Any]:
@@ -159,18 +183,16 @@ def _add_scenario_routes(router: APIRouter, state: State) -> None:
         limits.override(order.endpoint, order.per_item, order.per_client)
         return asdict(limits.limits[order.endpoint])
 
+    @router.get("/limits")
+    async def violations() -> dict[str, Any]:
+        """Count the calls beyond a limit that Plaid publishes, or control has set."""
+        counted = _face(state).limits.violations
+        return {"violations": counted.total(), "endpoints": dict(counted)}
+
     @router.put("/surprises")
     async def surprise(order: SurpriseOrder) -> dict[str, Any]:
         """Add unknown fields to every answer, or leave optional ones out."""
         _face(state).surprises = Surprises(**order.model_dump())
-        return order.model_dump()
-
-    @router.put("/accounts/{key}/history")
-    async def set_history(key: str, order: HistoryOrder) -> dict[str, Any]:
-        """Lengthen or shorten an account's history, for instance while a client is paging through it."""
-        if key not in state.world.accounts:
-            raise HTTPException(404, f"no account {key}")
-        state.world.set_history(key, order.activities)
         return order.model_dump()
 
     @router.put("/quirks/{slug}")

@@ -1,12 +1,14 @@
 """The Plaid face's state and its deeds: Items, link tokens, keys, and the webhooks they cause."""
 
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from provider_sandbox import json_body
 from provider_sandbox.plaid import bodies
+from provider_sandbox.plaid.books import Books
 from provider_sandbox.plaid.config import PlaidConfig
 from provider_sandbox.plaid.holdings import Encoder
 from provider_sandbox.plaid.items import Item, Items
@@ -16,7 +18,7 @@ from provider_sandbox.plaid.quirks import QUIRKS, Quirk
 from provider_sandbox.plaid.signing import SigningKeys
 from provider_sandbox.plaid.surprises import Surprises
 from provider_sandbox.state import State
-from provider_sandbox.world import Account
+from provider_sandbox.world import Account, World
 
 _NO_QUIRK = Quirk()
 
@@ -40,6 +42,8 @@ class PlaidFace:
         self.keys = SigningKeys(self.now)
         self.limits = RateLimits(lambda: self.now().timestamp(), state.rate_limits)
         self.quirks = dict(QUIRKS)
+        self.books = Books(self.today())
+        self._compared: dict[str, int] = {}  # the version of the world an Item was last compared with
 
     def now(self) -> datetime:
         """The shared clock, which tests may move."""
@@ -92,7 +96,7 @@ class PlaidFace:
     async def repair(self, item: Item) -> None:
         """Clear the Item's error; announces LOGIN_REPAIRED when there was one."""
         broken, item.error = item.error, None
-        item.last_success = self.now()
+        self.pull(item)
         if broken:
             await self.notify(item, bodies.login_repaired(item.item_id))
 
@@ -104,6 +108,8 @@ class PlaidFace:
         self.quirks = dict(QUIRKS)
         self.shouting_status = False
         self.surprises = Surprises()
+        self.books = Books(self.today())
+        self._compared.clear()
 
     def connections(self) -> list[dict[str, Any]]:
         """Every Item that was not removed."""
@@ -135,19 +141,50 @@ class PlaidFace:
         """Announce HOLDINGS/DEFAULT_UPDATE for one Item."""
         item = self.items.by_id(connection_id)
         if item is not None:
-            item.last_success = self.now()
+            self.pull(item)
             await self.notify(item, bodies.holdings_update(item.item_id, updated=1))
         return item is not None
 
     async def account_changed(self, account_key: str) -> int:
         """Announce HOLDINGS/DEFAULT_UPDATE for every Item that shows the account."""
-        showing = [
-            i for i in self.items if not i.removed and account_key in i.account_keys and i.access_token
-        ]
+        showing = self.items.showing(account_key)
         for item in showing:
-            item.last_success = self.now()
+            self.pull(item)
             await self.notify(item, bodies.holdings_update(item.item_id, updated=1))
         return len(showing)
+
+    async def history_changed(self, account_key: str, *, new: int, gone: int, announce: bool) -> int:
+        """The history of an account moved; announced as its products do. Returns how many Items show it."""
+        deposit = self.state.world.accounts[account_key].family == "deposit"
+        product = "transactions" if deposit else "investments"
+        showing = [item for item in self.items.showing(account_key) if product in item.products]
+        for item in showing:
+            self.pull(item)
+            if announce and deposit:
+                await self.notify(item, bodies.sync_updates_available(item.item_id))
+            elif announce:
+                body = bodies.investment_transactions(item.item_id, new=new, cancelled=gone)
+                await self.notify(item, body)
+        return len(showing)
+
+    def pull(self, item: Item) -> None:
+        """Read the institution: the time of the last success moves, and the data counts as seen."""
+        item.pulled(self.now())
+        self._compared[item.item_id] = self.state.world.version
+        item.content = content_of(self.state.world, self.accounts(item).values())
+
+    def look(self, item: Item) -> None:
+        """Notice whether the data of an Item moved in silence: then the institution was read since."""
+        world = self.state.world
+        if self._compared.get(item.item_id) == world.version:
+            return
+        self._compared[item.item_id] = world.version
+        content = content_of(world, self.accounts(item).values())
+        if item.content != content:
+            if item.content is not None:
+                item.pulled(self.now())
+            item.content = content
+            self.state.changed()
 
     def in_a_week(self) -> datetime:
         """The notice Plaid gives before a connection ends."""
@@ -162,3 +199,14 @@ class PlaidFace:
             "exchanged": item.access_token is not None,
             "accounts": [{"id": identity, "key": key} for identity, key in item.account_ids().items()],
         }
+
+
+def content_of(world: World, accounts: Iterable[Account]) -> int:
+    """A number that stands for what accounts hold and what it is worth; the same in every process."""
+    parts = []
+    for account in accounts:
+        parts.append(f"{account.key} {account.cash} {account.available} {account.name}")
+        for held in account.holdings:
+            price = world.securities[held.security_key].price
+            parts.append(f"{held.security_key} {held.quantity} {held.average_cost} {price}")
+    return zlib.crc32("\n".join(parts).encode())

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 from provider_sandbox.plaid.errors import PlaidError
-from provider_sandbox.plaid.wire import new_token, opaque_id, timestamp
+from provider_sandbox.plaid.wire import instant, new_token, opaque_id, timestamp
 
 PUBLIC_TOKEN_LIFE = timedelta(minutes=30)
 _SCOPES = {"investments": "investments", "transactions": "transactions"}
@@ -18,7 +18,7 @@ class Item:
     """One login linked once. `error` is an error code, `generation` counts account churns.
 
     `account_keys` are the truth's accounts the user shared, `user` is the client's own user id, `fingerprint`
-    stands for the holdings as last read.
+    stands for the holdings as last read. `content` stands for the data when it was last compared.
     """
 
     item_id: str
@@ -41,6 +41,12 @@ class Item:
     removed: bool = False
     generation: int = 0
     fingerprint: int | None = None
+    consent_ends: datetime | None = None
+    content: int | None = None
+
+    def pulled(self, now: datetime) -> None:
+        """The institution was read: the time of the last success moves, were it by a microsecond."""
+        self.last_success = max(now, self.last_success + timedelta(microseconds=1))
 
     def account_id(self, account_key: str) -> str:
         """Plaid's id of an account: another one in every Item and after every churn."""
@@ -63,7 +69,7 @@ class Item:
             "billed_products": [name for name in self.products if name != "balance"],
             "products": list(self.products),
             "consented_products": list(self.consented),
-            "consent_expiration_time": None,
+            "consent_expiration_time": timestamp(self.consent_ends) if self.consent_ends else None,
             "update_type": "background",
         }
 
@@ -82,7 +88,7 @@ class Item:
     def encode_status(self) -> dict[str, Any]:
         """The `status` beside the Item in `/item/get`."""
         updates = {
-            "last_successful_update": timestamp(self.last_success),
+            "last_successful_update": instant(self.last_success),
             "last_failed_update": timestamp(self.last_failure) if self.last_failure else None,
         }
         sent = self.last_webhook
@@ -110,6 +116,7 @@ class Items:
     _items: dict[str, Item] = field(default_factory=dict)
     _access: dict[str, str] = field(default_factory=dict)
     _public: dict[str, PublicToken] = field(default_factory=dict)
+    _showing: dict[str, list[Item]] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Item]:
         return iter(self._items.values())
@@ -119,7 +126,23 @@ class Items:
         now = self.now()
         item = Item(item_id=opaque_id("item", str(uuid4())), created_at=now, last_success=now, **fields)
         self._items[item.item_id] = item
+        self._show(item)
         return item
+
+    def share(self, item: Item, account_keys: Iterable[str]) -> None:
+        """Have an Item show these accounts besides those it shows."""
+        item.account_keys = tuple(dict.fromkeys((*item.account_keys, *account_keys)))
+        self._show(item)
+
+    def showing(self, account_key: str) -> list[Item]:
+        """The Items in use that show an account of the truth."""
+        return [i for i in self._showing.get(account_key, ()) if not i.removed and i.access_token]
+
+    def _show(self, item: Item) -> None:
+        for key in item.account_keys:
+            shown = self._showing.setdefault(key, [])
+            if not any(one is item for one in shown):
+                shown.append(item)
 
     def by_id(self, item_id: str) -> Item | None:
         """An Item that was not removed, or None."""
@@ -177,9 +200,13 @@ class Items:
         self._items = {item.item_id: item for item in items}
         self._access = {i.access_token: i.item_id for i in self._items.values() if i.access_token is not None}
         self._public = dict(public_tokens)
+        self._showing.clear()
+        for item in self._items.values():
+            self._show(item)
 
     def clear(self) -> None:
         """Forget everything."""
         self._items.clear()
         self._access.clear()
         self._public.clear()
+        self._showing.clear()

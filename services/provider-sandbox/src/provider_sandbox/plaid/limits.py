@@ -1,6 +1,6 @@
 """Plaid's published rate limits of its sandbox, per Item and per client, and the counting of calls."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -36,12 +36,13 @@ LIMITS: dict[str, Limit] = {
 class RateLimits:
     """Sliding one-minute windows; `clock` gives seconds, and a number of 0 means no limit.
 
-    `shared` holds what the control API set for all endpoints at once: `plaid` per client, `plaid-item` per Item.
+    `violations` counts the calls beyond a limit per endpoint. `shared` holds what the control API set for all endpoints at once: `plaid` per client, `plaid-item` per Item.
     """
 
     clock: Callable[[], float]
     shared: Mapping[str, int] = field(default_factory=dict)
     limits: dict[str, Limit] = field(default_factory=lambda: dict(LIMITS))
+    violations: Counter[str] = field(default_factory=Counter)
     _calls: dict[tuple[str, str], deque[float]] = field(default_factory=dict)
 
     def check(self, path: str, client_id: str, item_id: str | None) -> None:
@@ -54,6 +55,7 @@ class RateLimits:
             allowed[f"item:{item_id}"] = self.shared.get("plaid-item", limit.per_item or 0)
         windows = [(self._window(path, subject), number) for subject, number in allowed.items() if number]
         if any(len(calls) >= number for calls, number in windows):
+            self.violations[path] += 1
             raise PlaidError(limit.code)
         for calls, _ in windows:
             calls.append(self.clock())
@@ -68,6 +70,7 @@ class RateLimits:
     def reset(self) -> None:
         """Forget all counted calls and overrides."""
         self.limits = dict(LIMITS)
+        self.violations.clear()
         self._calls.clear()
 
     def _window(self, path: str, subject: str) -> deque[float]:

@@ -72,7 +72,7 @@ def new_item(
 ) -> Item:
     """Create the Item of a login; where the institution is like that, earlier Items of the login break."""
     offered = (*institution.plaid_products, "balance") if institution.plaid_products else ("balance",)
-    return face.items.add(
+    item = face.items.add(
         institution_slug=institution.slug,
         institution_id=institution.plaid_id or "",
         institution_name=institution.name,
@@ -84,6 +84,8 @@ def new_item(
         webhook=link.webhook,
         user=link.client_user_id,
     )
+    face.look(item)
+    return item
 
 
 async def _add(
@@ -120,7 +122,7 @@ async def _update(face: PlaidFace, link: LinkToken, session: LinkSession, choice
     if login is None or choice.username != item.username:
         await _leave(face, link, session, "INVALID_CREDENTIALS")
         return
-    item.account_keys = tuple(dict.fromkeys((*item.account_keys, *login.accounts)))
+    face.items.share(item, login.accounts)
     _succeed(face, session)
     await face.repair(item)
     await _finished(face, link, session, "success", [])

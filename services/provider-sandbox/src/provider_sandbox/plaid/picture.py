@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from provider_sandbox.plaid.books import Books
 from provider_sandbox.plaid.face import PlaidFace
 from provider_sandbox.plaid.items import Item, PublicToken
 from provider_sandbox.plaid.limits import LIMITS, Limit
@@ -23,6 +24,7 @@ class PlaidPicture:
     quirks: dict[str, Quirk]
     surprises: Surprises
     shouting_status: bool
+    books: Books | None = None
 
 
 def take(face: PlaidFace) -> PlaidPicture:
@@ -36,6 +38,7 @@ def take(face: PlaidFace) -> PlaidPicture:
         quirks={slug: quirk for slug, quirk in face.quirks.items() if quirk != QUIRKS.get(slug)},
         surprises=face.surprises,
         shouting_status=face.shouting_status,
+        books=face.books,
     )
 
 
@@ -48,3 +51,4 @@ def put_back(face: PlaidFace, picture: PlaidPicture) -> None:
     face.quirks.update(picture.quirks)
     face.surprises = picture.surprises
     face.shouting_status = picture.shouting_status
+    face.books = picture.books or face.books

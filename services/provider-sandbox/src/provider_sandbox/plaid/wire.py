@@ -52,6 +52,11 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
+def instant(moment: datetime) -> str:
+    """UTC with microseconds: two moments are two texts, as with the longer fractions some of Plaid's times have."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
 def currency_codes(code: str) -> dict[str, str | None]:
     """The pair of currency fields; a code outside ISO 4217 goes into the unofficial one."""
     official = code not in UNOFFICIAL_CURRENCIES

@@ -1,16 +1,17 @@
 """Accounts, balances, positions, activities and orders."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from provider_sandbox.snaptrade import accounts, activities, errors, holdings, orders
-from provider_sandbox.snaptrade.connection_routes import new_accounts, old_accounts
+from provider_sandbox.snaptrade import errors, holdings, orders, performance
+from provider_sandbox.snaptrade.connection_routes import new_account, new_accounts, old_account, old_accounts
 from provider_sandbox.snaptrade.endpoint import Endpoint
 from provider_sandbox.snaptrade.face import SnapTradeFace
 from provider_sandbox.snaptrade.gate import SignedCall
 from provider_sandbox.snaptrade.numbers import moment, money
 from provider_sandbox.snaptrade.seen import Seen
 from provider_sandbox.snaptrade.store import Connection
+from provider_sandbox.snaptrade.timeline import in_range
 from provider_sandbox.traffic import note
 
 PAGE = 1000
@@ -19,13 +20,13 @@ _DEFAULT_DAYS, _MOST_DAYS = 30, 90
 
 def all_accounts(face: SnapTradeFace, call: SignedCall) -> dict[str, Any]:
     """`GET /accounts/all`."""
-    found = [new_accounts(face, connection) for connection in call.user.connections.values()]
+    found = [new_accounts(face, connection, live=False) for connection in call.user.connections.values()]
     return {"results": [account for group in found for account in group]}
 
 
 def list_accounts(face: SnapTradeFace, call: SignedCall) -> list[dict[str, Any]]:
     """`GET /accounts`, the deprecated list."""
-    found = [old_accounts(face, connection) for connection in call.user.connections.values()]
+    found = [old_accounts(face, connection, live=False) for connection in call.user.connections.values()]
     return [account for group in found for account in group]
 
 
@@ -36,14 +37,14 @@ def _account(face: SnapTradeFace, call: SignedCall) -> tuple[Connection, Seen, d
 
 def one_account(face: SnapTradeFace, call: SignedCall) -> dict[str, Any]:
     """`GET /accounts/{accountId}`, the deprecated shape."""
-    connection, seen, synced = _account(face, call)
-    return accounts.old_account(connection, seen, face.institution(connection), synced)
+    connection, seen, _ = _account(face, call)
+    return old_account(face, connection, seen.account.key)
 
 
 def details(face: SnapTradeFace, call: SignedCall) -> dict[str, Any]:
     """`GET /accounts/{accountId}/details`."""
-    connection, seen, synced = _account(face, call)
-    return accounts.connection_account(connection, seen, face.institution(connection), synced)
+    connection, seen, _ = _account(face, call)
+    return new_account(face, connection, seen.account.key)
 
 
 def balances(face: SnapTradeFace, call: SignedCall) -> list[dict[str, Any]]:
@@ -69,11 +70,11 @@ def retired_holdings(face: SnapTradeFace, call: SignedCall) -> dict[str, Any]:
         raise errors.still_syncing()
     total = money(seen.total, seen.account.currency)
     return {
-        "account": accounts.old_account(connection, seen, face.institution(connection), synced),
+        "account": old_account(face, connection, seen.account.key),
         "balances": holdings.balances(seen),
         "positions": holdings.old_positions(seen),
         "option_positions": holdings.old_option_positions(seen),
-        "orders": [orders.record(order, seen) for order in orders.orders_of(seen, face.now())],
+        "orders": [orders.record(order, seen) for order in orders.orders_of(seen, connection.created)],
         "total_value": {"value": total["amount"], "currency": total["currency"]},
     }
 
@@ -86,17 +87,12 @@ def list_activities(face: SnapTradeFace, call: SignedCall) -> dict[str, Any]:
         raise errors.invalid(f"limit: Ensure this value is less than or equal to {PAGE}.")
     start, end = _day(call, "startDate"), _day(call, "endDate")
     types = frozenset(filter(None, call.query("type").upper().split(",")))
-    today = face.now().astimezone(UTC).date()
-    every = activities.activities_of(seen, face.institution(connection), today) if synced else iter(())
-    rows = [row for row in every if _wanted(row, start, end, types)]
-    page = rows[offset : offset + limit]
-    return {"data": page, "pagination": {"offset": offset, "limit": limit, "total": len(rows)}}
-
-
-def _wanted(row: dict[str, Any], start: date | None, end: date | None, types: frozenset[str]) -> bool:
-    day = date.fromisoformat(row["trade_date"][:10])
-    in_time = (start is None or day >= start) and (end is None or day <= end)
-    return in_time and (not types or row["type"] in types)
+    history = face.timeline(connection, seen)
+    entries = [e for e in history.entries() if in_range(e, start, end)] if synced else []
+    if types:
+        entries = [e for e in entries if history.type_of(e) in types]
+    page = history.rendered(entries[offset : offset + limit])
+    return {"data": page, "pagination": {"offset": offset, "limit": limit, "total": len(entries)}}
 
 
 def _whole(call: SignedCall, name: str, default: int, least: int) -> int:
@@ -115,13 +111,19 @@ def _day(call: SignedCall, name: str) -> date | None:
 
 
 def _orders(face: SnapTradeFace, call: SignedCall) -> tuple[list[orders.Order], Seen, datetime]:
-    _, seen, synced = _account(face, call)
+    connection, seen, synced = _account(face, call)
+    if seen.account.family != "investment":
+        raise errors.not_implemented()
     state = call.query("state", "all")
     if state not in {"all", "open", "executed"}:
         raise errors.invalid(f'state: "{state}" is not a valid choice.')
     days = min(_whole(call, "days", _DEFAULT_DAYS, least=1), _MOST_DAYS)
-    every = orders.orders_of(seen, face.now()) if synced else []
+    every = _every_order(face, connection, seen) if synced else []
     return orders.select(every, state, face.now() - timedelta(days=days)), seen, synced or face.now()
+
+
+def _every_order(face: SnapTradeFace, connection: Connection, seen: Seen) -> list[orders.Order]:
+    return [*face.orders_added(seen), *orders.orders_of(seen, connection.created)]
 
 
 def list_orders(face: SnapTradeFace, call: SignedCall) -> list[dict[str, Any]]:
@@ -150,7 +152,8 @@ def _recent(face: SnapTradeFace, call: SignedCall) -> tuple[list[orders.Order], 
         raise errors.disabled()
     note(call.request, billable="recent_orders")
     state = "all" if call.query("only_executed").lower() == "false" else "executed"
-    return orders.select(orders.orders_of(seen, face.now()), state, face.now() - timedelta(days=1)), seen
+    every = _every_order(face, connection, seen)
+    return orders.select(every, state, face.now() - timedelta(days=1)), seen
 
 
 def recent_orders(face: SnapTradeFace, call: SignedCall) -> dict[str, Any]:
@@ -162,6 +165,22 @@ def recent_orders(face: SnapTradeFace, call: SignedCall) -> dict[str, Any]:
 def recent_orders_v2(face: SnapTradeFace, call: SignedCall) -> dict[str, Any]:
     """`GET /accounts/{accountId}/recentOrders/v2`."""
     return {"orders": [orders.record_v2(order) for order in _recent(face, call)[0]]}
+
+
+def balance_history(face: SnapTradeFace, call: SignedCall) -> dict[str, Any]:
+    """`GET /accounts/{accountId}/balanceHistory`: a year of daily totals; 403 where the add-on is off."""
+    connection, seen, synced = _account(face, call)
+    if not face.settings.snaptrade_balance_history:
+        raise errors.not_enabled()
+    return performance.history(seen, connection.created if synced else None)
+
+
+def return_rates(face: SnapTradeFace, call: SignedCall) -> dict[str, Any]:
+    """`GET /accounts/{accountId}/returnRates`: deprecated, off for nearly everybody."""
+    connection, seen, _ = _account(face, call)
+    if not face.settings.snaptrade_return_rates:
+        raise errors.not_enabled()
+    return performance.rates(seen, connection.created, call.query("timeframes"))
 
 
 def retired_endpoint(face: SnapTradeFace, call: SignedCall) -> None:
@@ -181,6 +200,8 @@ ENDPOINTS = (
     Endpoint("GET", "/accounts/{accountId}/options", retired_endpoint),
     Endpoint("GET", "/accounts/{accountId}/holdings", retired_holdings),
     Endpoint("GET", "/accounts/{accountId}/activities", list_activities),
+    Endpoint("GET", "/accounts/{accountId}/balanceHistory", balance_history),
+    Endpoint("GET", "/accounts/{accountId}/returnRates", return_rates),
     Endpoint("GET", "/accounts/{accountId}/orders", list_orders),
     Endpoint("GET", "/accounts/{accountId}/orders/v2", list_orders_v2),
     Endpoint("GET", "/accounts/{accountId}/orders/all", list_orders_all),

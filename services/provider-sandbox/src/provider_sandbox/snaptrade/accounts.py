@@ -1,6 +1,6 @@
 """Accounts and connections in SnapTrade's shapes, the older `Account` and the newer `ConnectionAccount`."""
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from provider_sandbox.snaptrade.brokerages import brokerage, brokerage_id
@@ -31,12 +31,17 @@ def connection_body(connection: Connection, institution: Institution, *, realtim
     }
 
 
-def _transactions_sync(account: Account, synced: datetime | None) -> dict[str, Any]:
+def _transactions_sync(first: date | None, synced: datetime | None) -> dict[str, Any]:
     if synced is None:
         return {"initial_sync_completed": False, "last_successful_sync": None, "first_transaction_date": None}
-    first = account.opened.isoformat() if account.activities else None
-    covered = (synced.astimezone(UTC).date() - timedelta(days=1)).isoformat()
-    return {"initial_sync_completed": True, "last_successful_sync": covered, "first_transaction_date": first}
+    covered = covered_day(synced).isoformat()
+    begins = None if first is None else first.isoformat()
+    return {"initial_sync_completed": True, "last_successful_sync": covered, "first_transaction_date": begins}
+
+
+def covered_day(synced: datetime) -> date:
+    """The last day whose activities a sync has whole: the day before it."""
+    return synced.astimezone(UTC).date() - timedelta(days=1)
 
 
 def _opened(account: Account) -> str | None:
@@ -44,9 +49,12 @@ def _opened(account: Account) -> str | None:
 
 
 def old_account(
-    connection: Connection, seen: Seen, institution: Institution, synced: datetime | None
+    connection: Connection, seen: Seen, institution: Institution, synced: datetime | None, first: date | None
 ) -> dict[str, Any]:
-    """Return an `Account`; `synced` is None while the first sync runs, and then there is no total."""
+    """Return an `Account`; `synced` is None while the first sync runs, and then there is no total.
+
+    `first` is the day of the oldest activity.
+    """
     account = seen.account
     return {
         "id": connection.accounts[account.key],
@@ -59,7 +67,7 @@ def old_account(
         "funding_date": None,
         "opening_date": _opened(account),
         "sync_status": {
-            "transactions": _transactions_sync(account, synced),
+            "transactions": _transactions_sync(first, synced),
             "holdings": {
                 "initial_sync_completed": synced is not None,
                 "last_successful_sync": None if synced is None else synced.isoformat(),
@@ -78,11 +86,11 @@ def old_account(
 
 
 def connection_account(
-    connection: Connection, seen: Seen, institution: Institution, synced: datetime | None
+    connection: Connection, seen: Seen, institution: Institution, synced: datetime | None, first: date | None
 ) -> dict[str, Any]:
     """Return a `ConnectionAccount` of kind `investment` or `deposit`."""
     account = seen.account
-    sync_status = {"transactions": _transactions_sync(account, synced), "balances": moment(synced)}
+    sync_status = {"transactions": _transactions_sync(first, synced), "balances": moment(synced)}
     body: dict[str, Any] = {
         "kind": account.family,
         "id": connection.accounts[account.key],

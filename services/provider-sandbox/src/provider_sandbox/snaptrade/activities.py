@@ -1,6 +1,5 @@
-"""A deterministic history per account: as many activities as the world says, newest first, ending yesterday."""
+"""A deterministic past per account: as many activities as the world says, at most two a day."""
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -9,28 +8,37 @@ from provider_sandbox.snaptrade.identifiers import stable_id
 from provider_sandbox.snaptrade.numbers import moment, number
 from provider_sandbox.snaptrade.reference import SEARCHABLE, activity_symbol, currency, option_symbol
 from provider_sandbox.snaptrade.seen import Seen
-from provider_sandbox.world import Institution, Security
+from provider_sandbox.world import Security
 
 _CYCLE = ("BUY", "DIVIDEND", "CONTRIBUTION", "BUY", "SELL", "INTEREST", "FEE")
+PER_DAY = 2
 _CASH_ONLY = {"CONTRIBUTION": Decimal(1000), "INTEREST": Decimal("1.37"), "FEE": Decimal("-2.50")}
 
 
-def activities_of(seen: Seen, institution: Institution, today: date) -> Iterator[dict[str, Any]]:
-    """Yield every `AccountUniversalActivity` of an account, newest trade date first, at most two a day."""
+def generated_id(account_key: str, number: int, generation: int) -> str:
+    """The id of a generated activity; a re-import gives everything another."""
+    again = f"/{generation}" if generation else ""
+    return stable_id("activity", f"{account_key}/{number}{again}")
+
+
+def generated(seen: Seen, number: int, day: date) -> dict[str, Any]:
+    """The activity of a number (1 is the oldest) in the generated past, without id and institution."""
+    usable = _usable(seen)
+    index = seen.account.activities - number
+    kind = _CYCLE[index % len(_CYCLE)]
+    if kind not in _CASH_ONLY and not usable:
+        kind = "INTEREST"
+    security = None if kind in _CASH_ONLY else usable[index % len(usable)]
+    return row(seen, kind, day, security)
+
+
+def _usable(seen: Seen) -> list[Security]:
     held = [seen.securities[h.security_key] for h in seen.account.holdings]
-    usable = [s for s in held if s.price is not None and (s.kind in SEARCHABLE or s.kind == "option")]
-    for index in range(seen.account.activities):
-        kind = _CYCLE[index % len(_CYCLE)]
-        if kind not in _CASH_ONLY and not usable:
-            kind = "INTEREST"
-        day = today - timedelta(days=1 + index // 2)
-        number_of = seen.account.activities - index
-        security = None if kind in _CASH_ONLY else usable[index % len(usable)]
-        row = _row(seen, kind, day, security) | {"institution": institution.name}
-        yield {"id": stable_id("activity", f"{seen.account.key}/{number_of}")} | row
+    return [s for s in held if s.price is not None and (s.kind in SEARCHABLE or s.kind == "option")]
 
 
-def _row(seen: Seen, kind: str, day: date, security: Security | None) -> dict[str, Any]:
+def row(seen: Seen, kind: str, day: date, security: Security | None) -> dict[str, Any]:
+    """An activity of a kind on a day, without id and institution."""
     is_option = security is not None and security.kind == "option"
     units, price, amount = _figures(kind, security)
     code = security.settlement_currency if security else seen.account.currency

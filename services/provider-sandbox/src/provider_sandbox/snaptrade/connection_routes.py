@@ -15,18 +15,32 @@ def _body(face: SnapTradeFace, connection: Connection) -> dict[str, Any]:
     return accounts.connection_body(connection, face.institution(connection), realtime=face.realtime)
 
 
-def new_accounts(face: SnapTradeFace, connection: Connection) -> list[dict[str, Any]]:
-    """The connection's accounts in the newer shape."""
-    institution = face.institution(connection)
-    seen = [face.view(connection, key) for key in connection.accounts]
-    return [accounts.connection_account(connection, s, institution, face.synced(connection, s)) for s in seen]
+def new_accounts(face: SnapTradeFace, connection: Connection, *, live: bool = True) -> list[dict[str, Any]]:
+    """The connection's accounts in the newer shape; not `live`: as of the last sync on every plan."""
+    return [new_account(face, connection, key, live=live) for key in connection.accounts]
 
 
-def old_accounts(face: SnapTradeFace, connection: Connection) -> list[dict[str, Any]]:
+def old_accounts(face: SnapTradeFace, connection: Connection, *, live: bool = True) -> list[dict[str, Any]]:
     """The connection's accounts in the older shape."""
-    institution = face.institution(connection)
-    seen = [face.view(connection, key) for key in connection.accounts]
-    return [accounts.old_account(connection, s, institution, face.synced(connection, s)) for s in seen]
+    return [old_account(face, connection, key, live=live) for key in connection.accounts]
+
+
+def new_account(
+    face: SnapTradeFace, connection: Connection, key: str, *, live: bool = True
+) -> dict[str, Any]:
+    """One account in the newer shape."""
+    seen = face.view(connection, key, live=live)
+    synced, first = face.synced(connection, seen), face.timeline(connection, seen).first_day()
+    return accounts.connection_account(connection, seen, face.institution(connection), synced, first)
+
+
+def old_account(
+    face: SnapTradeFace, connection: Connection, key: str, *, live: bool = True
+) -> dict[str, Any]:
+    """One account in the older shape."""
+    seen = face.view(connection, key, live=live)
+    synced, first = face.synced(connection, seen), face.timeline(connection, seen).first_day()
+    return accounts.old_account(connection, seen, face.institution(connection), synced, first)
 
 
 def list_connections(face: SnapTradeFace, call: SignedCall) -> list[dict[str, Any]]:

@@ -12,7 +12,9 @@ class SnapTradeError(Exception):
         self.headers = headers or {}
 
     def body(self) -> dict[str, Any]:
-        """Return the JSON body; retired endpoints (410) carry `detail` alone."""
+        """Return the JSON body; retired endpoints (410) carry `detail` alone, missing features (501) `error`."""
+        if self.status == 501:
+            return {"error": self.detail}
         if self.status == 410:
             return {"detail": self.detail}
         return {"detail": self.detail, "status_code": self.status, "code": self.code}
@@ -66,6 +68,11 @@ def forbidden() -> SnapTradeError:
 def not_enabled() -> SnapTradeError:
     """The feature is off for this customer or connection."""
     return SnapTradeError(403, "1141", "Feature is not enabled for this customer")
+
+
+def not_implemented() -> SnapTradeError:
+    """The institution has no such feature."""
+    return SnapTradeError(501, "", "The brokerage does not support this feature")
 
 
 def disabled() -> SnapTradeError:

@@ -9,16 +9,22 @@ from uuid import uuid4
 
 from provider_sandbox.settings import Settings
 from provider_sandbox.snaptrade import errors, events
+from provider_sandbox.snaptrade.accounts import covered_day
 from provider_sandbox.snaptrade.brokerages import brokerage_id
 from provider_sandbox.snaptrade.gate import Gate, SignedCall
 from provider_sandbox.snaptrade.limits import RollingLimit
+from provider_sandbox.snaptrade.orders import Order, given
 from provider_sandbox.snaptrade.seen import Seen, look
 from provider_sandbox.snaptrade.store import Client, Connection, ConnectionType, Store, User
+from provider_sandbox.snaptrade.timeline import Changes, Timeline
+from provider_sandbox.snaptrade.trading_desk import Desk
+from provider_sandbox.snaptrade.trading_news import News
 from provider_sandbox.state import State
 from provider_sandbox.traffic import note
 from provider_sandbox.world import Institution, Login
 
 _A_LONG_TIME = timedelta(days=3650)
+_NO_CHANGES = Changes()
 
 
 def clients_of(settings: Settings) -> list[Client]:
@@ -40,10 +46,12 @@ class SnapTradeFace:
     def __init__(self, state: State, settings: Settings) -> None:
         self.state, self.settings, self._initial_settings = state, settings, settings
         self.store = Store(clients_of(settings))
+        self.changes: dict[str, Changes] = {}
         self._limit = RollingLimit(self._limit_of("snaptrade", settings.snaptrade_rate_limit), "")
         account_limit = self._limit_of("snaptrade-account", settings.snaptrade_account_rate_limit)
         self._account_limit = RollingLimit(account_limit, "Account-")
         self.gate = Gate(self.store, self._limit, settings.snaptrade_clock_skew_seconds)
+        self.trading = Desk(state, News(self))
         state.faces[self.provider] = self
 
     def _limit_of(self, name: str, default: int) -> Any:
@@ -64,13 +72,13 @@ class SnapTradeFace:
         """The brokerage of a connection."""
         return self.state.world.institutions[connection.institution]
 
-    def view(self, connection: Connection, account_key: str) -> Seen:
+    def view(self, connection: Connection, account_key: str, *, live: bool = True) -> Seen:
         """What this connection shows of an account now: live on the real-time plan, else the last sync.
 
-        A disabled connection always shows its last sync.
+        A disabled connection always shows its last sync, and so does a list that is never `live`.
         """
         seen = connection.seen.get(account_key)
-        live = self.realtime and connection.disabled_at is None
+        live = live and self.realtime and connection.disabled_at is None
         if seen is None or (live and seen.version != self.state.world.version):
             seen = connection.seen[account_key] = look(self.state.world, account_key, self.now())
             self.state.changed()
@@ -81,6 +89,25 @@ class SnapTradeFace:
     def synced(self, connection: Connection, seen: Seen) -> datetime | None:
         """When an account was synced; None while the first sync runs."""
         return seen.at if self.now() >= connection.ready_at else None
+
+    def timeline(self, connection: Connection, seen: Seen) -> Timeline:
+        """The activities a connection shows of an account."""
+        return Timeline(
+            seen=seen,
+            institution=self.institution(connection).name,
+            past_end=covered_day(connection.created),
+            through=covered_day(seen.at),
+            changes=self.changes.get(seen.account.key) or _NO_CHANGES,
+        )
+
+    def orders_added(self, seen: Seen) -> list[Order]:
+        """The orders that control gave an account, newest first."""
+        changes = self.changes.get(seen.account.key) or _NO_CHANGES
+        return [given(order, seen, self.state.world) for order in reversed(changes.orders)]
+
+    def changed_history(self, account_key: str) -> Changes:
+        """What control changed of an account's history, to be changed further."""
+        return self.changes.setdefault(account_key, Changes())
 
     def find_connection(self, call: SignedCall, connection_id: str) -> Connection:
         """The caller's own connection; 404 for anyone else's."""
@@ -182,15 +209,26 @@ class SnapTradeFace:
         if connection.user.connections.pop(connection.id, None) is not None:
             await self.emit_for(connection, "CONNECTION_DELETED", self._brokerage(connection))
 
+    def look_again(self, connection: Connection, only: str | None = None) -> list[str]:
+        """Read every account (or one, by world key) anew, silently; returns the ids of those read, none while disabled."""
+        if connection.disabled_at is not None or connection.id not in connection.user.connections:
+            return []
+        read = {key: account_id for key, account_id in connection.accounts.items() if only in {None, key}}
+        for key in read:
+            connection.seen[key] = look(self.state.world, key, self.now())
+        return list(read.values())
+
     async def sync(self, connection: Connection, only: str | None = None) -> None:
         """Read every account (or one, by world key) anew and announce it; nothing while disabled."""
-        if connection.disabled_at is not None or connection.id not in connection.user.connections:
-            return
+        for account_id in self.look_again(connection, only):
+            extra = {"accountId": account_id, **self._brokerage(connection), **events.sync_details()}
+            await self.emit_for(connection, "ACCOUNT_HOLDINGS_UPDATED", extra)
+
+    async def tell_of_transactions(self, connection: Connection, only: str | None = None) -> None:
+        """Announce new activities of every account (or one, by world key)."""
         for key, account_id in connection.accounts.items():
             if only in {None, key}:
-                connection.seen[key] = look(self.state.world, key, self.now())
-                extra = {"accountId": account_id, **self._brokerage(connection), **events.sync_details()}
-                await self.emit_for(connection, "ACCOUNT_HOLDINGS_UPDATED", extra)
+                await self.emit_for(connection, "ACCOUNT_TRANSACTIONS_UPDATED", {"accountId": account_id})
 
     # Events
 
@@ -227,7 +265,9 @@ class SnapTradeFace:
     def reset(self) -> None:
         """Forget users, connections, sessions, rate-limit windows and changed settings."""
         self.settings = self._initial_settings
+        self.trading.reset()
         self.store.reset()
+        self.changes.clear()
         self._limit.reset()
         self._account_limit.reset()
 
@@ -291,11 +331,24 @@ class SnapTradeFace:
             connection.ready_at = self.now() + _A_LONG_TIME if held else min(connection.ready_at, self.now())
         return connection is not None
 
+    def limits(self) -> dict[str, Any]:
+        """How often each limit was exceeded, and the most requests seen in one window."""
+        named = {"customer": self._limit, "account": self._account_limit}
+        return {name: {"violations": one.violations, "peak": one.peak} for name, one in named.items()}
+
     async def account_changed(self, account_key: str) -> int:
         """Sync the account on every healthy connection that shows it, as the daily sync would."""
         showing = [item for item in self.store.connections() if account_key in item.accounts]
         for connection in showing:
             await self.sync(connection, account_key)
+        return len(showing)
+
+    async def activities_changed(self, account_key: str) -> int:
+        """Sync the account on every healthy connection that shows it and tell of new activities."""
+        showing = [item for item in self.store.connections() if account_key in item.accounts]
+        for connection in showing:
+            if self.look_again(connection, account_key):
+                await self.tell_of_transactions(connection, account_key)
         return len(showing)
 
     def changed_settings(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
-"""A few deterministic orders per account and their three wire shapes."""
+"""A few deterministic orders per account, those control gave it, and their three wire shapes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -10,8 +11,9 @@ from provider_sandbox.snaptrade.instruments import instrument
 from provider_sandbox.snaptrade.numbers import moment, text
 from provider_sandbox.snaptrade.reference import SEARCHABLE, option_symbol, universal_symbol
 from provider_sandbox.snaptrade.seen import Seen
-from provider_sandbox.world import Security
+from provider_sandbox.world import Security, World
 
+STATUSES = frozenset({"EXECUTED", "ACCEPTED", "PARTIAL", "PENDING", "CANCELED", "REJECTED"})
 OPEN, EXECUTED = frozenset({"ACCEPTED", "PARTIAL", "PENDING"}), frozenset({"EXECUTED", "PARTIAL"})
 _SCRIPT = (
     ("EXECUTED", "BUY", Decimal(1), timedelta(hours=3)),
@@ -46,8 +48,8 @@ class Order:
         return self.quantity if self.status == "CANCELED" else Decimal(0)
 
 
-def orders_of(seen: Seen, now: datetime) -> list[Order]:
-    """Return the account's orders, newest first: one per status, times relative to now."""
+def orders_of(seen: Seen, connected: datetime) -> list[Order]:
+    """Return the account's orders, newest first: one per status, some time before it was connected."""
     priced = [seen.securities[h.security_key] for h in seen.account.holdings]
     tradeable = [s for s in priced if s.price is not None and (s.kind in {"stock", "etf", "option"})]
     made = []
@@ -63,10 +65,29 @@ def orders_of(seen: Seen, now: datetime) -> list[Order]:
                 quantity=quantity,
                 filled=quantity * share,
                 price=security.price or Decimal(0),
-                placed=now - age,
+                placed=connected - age,
             )
         )
     return made
+
+
+def given(row: Mapping[str, Any], seen: Seen, world: World) -> Order:
+    """An order that control gave; what it is on need not be held."""
+    security = world.securities[row["security"]]
+    seen.securities.setdefault(security.key, security)
+    under = security.option.underlying if security.option else None
+    if under is not None:
+        seen.securities.setdefault(under, world.securities[under])
+    return Order(
+        id=row["id"],
+        status=row["status"],
+        action=row["action"],
+        security=security,
+        quantity=Decimal(row["quantity"]),
+        filled=Decimal(row["filled"]),
+        price=Decimal(row["price"]),
+        placed=datetime.fromisoformat(row["placed"]),
+    )
 
 
 def _opening(action: str) -> str:
@@ -187,6 +208,7 @@ def record_all(order: Order, seen: Seen) -> dict[str, Any]:
 _LEG_STATUS = {
     "EXECUTED": "EXECUTED",
     "ACCEPTED": "PENDING",
+    "PENDING": "PENDING",
     "PARTIAL": "PARTIALLY_EXECUTED",
     "CANCELED": "CANCELED",
     "REJECTED": "REJECTED",

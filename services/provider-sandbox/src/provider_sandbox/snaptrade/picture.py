@@ -1,13 +1,15 @@
 """What SnapTrade remembers as plain values, for the state file, and how it is put back."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from provider_sandbox.snaptrade import trading_picture
 from provider_sandbox.snaptrade.face import SnapTradeFace
 from provider_sandbox.snaptrade.seen import Seen, look
 from provider_sandbox.snaptrade.store import Connection, ConnectionType, PortalSession, User
+from provider_sandbox.snaptrade.timeline import Changes
 from provider_sandbox.world import Account, Security, World
 
 
@@ -67,11 +69,13 @@ class SessionPicture:
 
 @dataclass(frozen=True, slots=True)
 class SnapTradePicture:
-    """The face: settings changed by control, users, open portal sessions."""
+    """The face: settings changed by control, users, open portal sessions, changed histories by account key."""
 
     settings: dict[str, str | bool | int | float]
     users: tuple[UserPicture, ...]
     sessions: tuple[SessionPicture, ...]
+    changes: dict[str, Changes] = field(default_factory=dict)
+    trading: trading_picture.TradingPicture | None = None
 
 
 def take(face: SnapTradeFace) -> SnapTradePicture:
@@ -82,12 +86,16 @@ def take(face: SnapTradeFace) -> SnapTradePicture:
         settings=face.changed_settings(),
         users=tuple(_user(face, user) for user in face.store.users.values()),
         sessions=tuple(_session(session) for session in alive),
+        changes=dict(face.changes),
+        trading=trading_picture.take(face.trading),
     )
 
 
 def put_back(face: SnapTradeFace, picture: SnapTradePicture) -> None:
     """Fill a face that was just built; raises ValueError or KeyError when its settings or data do not fit."""
     face.configure(**picture.settings)
+    trading_picture.put_back(face.trading, picture.trading)
+    face.changes.update(picture.changes)
     users = face.store.users
     for kept in picture.users:
         if kept.client_id not in face.store.clients:

@@ -35,10 +35,6 @@ def upgrade() -> None:
     for table in USER_TABLES:
         op.execute(own_rows(f"portfolio.{table}", GATEWAY, CONSOLIDATOR))
         op.execute(f"GRANT SELECT ON portfolio.{table} TO {GATEWAY}")
-    for name, (documentation, query) in VIEWS.items():
-        op.execute(f"CREATE VIEW portfolio.{name} WITH (security_invoker = true) AS {query}")
-        op.execute(f"COMMENT ON VIEW portfolio.{name} IS $text${documentation}$text$")
-        op.execute(f"GRANT SELECT ON portfolio.{name} TO {GATEWAY}")
 
 
 def _carry_over() -> None:

@@ -1,0 +1,1 @@
+"""What may cost money, and when: pure decisions."""

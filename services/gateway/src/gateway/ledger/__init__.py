@@ -1,0 +1,1 @@
+"""The ledger: what was reserved, charged and released, day by day."""

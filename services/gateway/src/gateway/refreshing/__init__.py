@@ -1,0 +1,1 @@
+"""Refreshes at a known cost, and how connections are kept up to date."""

@@ -1,0 +1,1 @@
+"""Trading: what may be ordered, and what became of it."""
