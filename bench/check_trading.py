@@ -8,7 +8,6 @@ stuck, when one passed that must not, or when the check could not run.
 
 import argparse
 import asyncio
-import json
 import logging
 import os
 import sys
@@ -32,9 +31,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "deploy" / "local")
 import trading_guarded as guarded
 from contracts.messages import SyncConnection
 from fresh_rig import Rig, rig
-from trading_oracle import UNSETTLED, Believed, Limits, Row, Verdict, judge
+from trading_oracle import UNSETTLED, Believed, Limits, judge
 from trading_people import PROVIDER, Account, Crowd, crowd
-from trading_runs import BEYOND_PATIENCE, Shop, Tally, run
+from trading_report import Found, judged, printed
+from trading_runs import BEYOND_PATIENCE, Shop, run
 from trading_tabs import Tabs
 from trading_twin import twin
 
@@ -57,38 +57,7 @@ WIND = """UPDATE gateway.order_intents SET next_look_at = clock_timestamp()
 WOUND_EVERY = 4.0
 KILLED = ("gateway", "snaptrade-connector")
 BELIEVED = """SELECT intent_id::text, user_id, client_order_id::text, state, broker_order_ids FROM gateway.order_intents"""
-KEYS = (
-    "intents",
-    "chaos_runs",
-    "double_orders",
-    "lost_orders",
-    "stuck",
-    "waiting_for_operator",
-    "guard_violations",
-)
-SHOWN = 10
 PAGE = 5_000
-
-
-class Found:
-    """Everything that a check brought to light."""
-
-    def __init__(self) -> None:
-        self.tally = Tally()
-        self.guarded = guarded.Guarded()
-        self.killed: Counter[str] = Counter()
-        self.repeated = 0
-        self.limits = Limits(ORDER_LIMIT, {}, DAY_LIMIT, {})
-        self.rows: list[Row] = []
-        self.counts: dict[str, Any] = {}
-        self.verdict = Verdict()
-        self.unexplained: list[Believed] = []
-        self.wrong: list[str] = []
-
-    def demand(self, right: object, what: str) -> None:
-        """Note what is not right."""
-        if not right:
-            self.wrong.append(what)
 
 
 def say(line: str) -> None:
@@ -112,9 +81,7 @@ async def check(folder: Path, options: argparse.Namespace, found: Found) -> None
         prices = _prices()
         say(f"{len(people.accounts)} accounts of {len(people.users)} people are stored")
         tabs = Tabs([place.gateway, second.url], place.token)
-        found.limits = Limits(
-            ORDER_LIMIT, dict.fromkeys(grabbers.users, guarded.DAY_LIMIT), DAY_LIMIT, prices
-        )
+        limits = Limits(ORDER_LIMIT, dict.fromkeys(grabbers.users, guarded.DAY_LIMIT), DAY_LIMIT, prices)
         try:
             await guarded.tighten(place, tabs, grabbers)
             await guarded.refused(place, tabs, grabbers, readers, prices, found.guarded)
@@ -127,7 +94,7 @@ async def check(folder: Path, options: argparse.Namespace, found: Found) -> None
         finally:
             await tabs.close()
         found.killed["second gateway"] = second.killed
-        await _read(place, found)
+        await _read(place, found, limits)
 
 
 async def _runs(shop: Shop, accounts: Sequence[Account], options: argparse.Namespace) -> None:
@@ -219,7 +186,7 @@ def _wind(place: Rig, users: Collection[str], states: Collection[str]) -> None:
             conn.commit()
 
 
-async def _read(place: Rig, found: Found) -> None:
+async def _read(place: Rig, found: Found, limits: Limits) -> None:
     """The ledger, page by page, and what is written of every order."""
     while True:
         last = found.rows[-1]["number"] if found.rows else 0
@@ -230,11 +197,11 @@ async def _read(place: Rig, found: Found) -> None:
     found.counts = await place.asked("GET", "/_control/placements/counts")
     wanted = found.tally.wanted + found.guarded.wanted
     believed = _believed(place)
-    found.verdict = judge(found.rows, believed, wanted, found.limits)
+    found.verdict = judge(found.rows, believed, wanted, limits)
     orders = (await place.asked("GET", "/_control/trading/orders"))["orders"]
     strangers = {one["broker_order_id"] for one in orders if not one["ours"]}
     found.unexplained = [one for one in found.verdict.mistaken if not strangers & set(one.broker_order_ids)]
-    _can_fail(found, believed, wanted)
+    _can_fail(found, believed, wanted, limits)
 
 
 def _believed(place: Rig) -> list[Believed]:
@@ -244,17 +211,17 @@ def _believed(place: Rig) -> list[Believed]:
     return [Believed(intent, user, given, state, tuple(ids)) for intent, user, given, state, ids in rows]
 
 
-def _can_fail(found: Found, believed: list[Believed], wanted: Counter[Any]) -> None:
+def _can_fail(found: Found, believed: list[Believed], wanted: Counter[Any], limits: Limits) -> None:
     """Plant a double, a loss and an unwanted order into a copy: a judge that does not see them has judged nothing."""
     taken = [row for row in found.rows if row["accepted"] and row["kind"] == "place"]
     if not taken:
         found.wrong.append("nothing was placed: the check showed nothing")
         return
     real, row = found.verdict, taken[-1]
-    twice = judge([*found.rows, row], believed, wanted, found.limits)
+    twice = judge([*found.rows, row], believed, wanted, limits)
     others = [one for one in believed if one.client_order_id != row["client_order_id"]]
-    without = judge(found.rows, others, wanted, found.limits)
-    unwanted = judge([*found.rows, {**row, "account": "nobody"}], believed, wanted, found.limits)
+    without = judge(found.rows, others, wanted, limits)
+    unwanted = judge([*found.rows, {**row, "account": "nobody"}], believed, wanted, limits)
     found.demand(len(twice.double) > len(real.double), "a planted double order was not seen")
     found.demand(len(without.lost) > len(real.lost), "a planted loss was not seen")
     found.demand(len(unwanted.violations) > len(real.violations), "a planted violation was not seen")
@@ -273,96 +240,13 @@ def _ticker(index: int) -> str:
     return f"Z{letters}"
 
 
-def _judged(found: Found, options: argparse.Namespace) -> dict[str, Any]:
-    verdict, tally = found.verdict, found.tally
-    found.wrong += found.guarded.wrong
-    found.wrong += tally.disagreements
-    found.demand(verdict.intents >= options.intents, f"only {verdict.intents} orders were let through")
-    found.demand(tally.runs >= options.runs, f"only {tally.runs} runs came to their end")
-    found.demand(not verdict.double, "orders were placed twice")
-    found.demand(not verdict.lost, "orders were lost")
-    found.demand(not verdict.stuck, "orders are stuck")
-    found.demand(not verdict.violations, "orders passed that must not")
-    found.demand(not verdict.untrue, "orders are believed to stand where they do not")
-    found.demand(not found.unexplained, "orders that nobody placed are believed placed")
-    found.demand(found.killed.total() or options.intents < 100, "nothing was killed")
-    found.demand(
-        found.guarded.told["greedy order: DAILY_LIMIT_EXCEEDED"]
-        + found.guarded.told["greedy preview: 422 DAILY_LIMIT_EXCEEDED"],
-        "the daily limit was never reached",
-    )
-    return {
-        "intents": verdict.intents,
-        "chaos_runs": tally.runs,
-        "double_orders": len(verdict.double),
-        "lost_orders": len(verdict.lost),
-        "stuck": len(verdict.stuck),
-        "waiting_for_operator": len(verdict.waiting),
-        "guard_violations": len(verdict.violations),
-    }
-
-
-def _printed(found: Found, figures: dict[str, Any]) -> None:
-    tally, verdict, counts = found.tally, found.verdict, found.counts
-    sections = {
-        "what people did": [
-            f"{tally.runs} runs, {tally.let_through} orders let through, {tally.short} fewer than wished",
-            f"told: {_counted(tally.told)}",
-            f"not let through: {_counted(tally.refused)}",
-            f"seconds, median and 95th percentile: {_seconds('preview', tally)}, {_seconds('place', tally)}",
-            f"commands delivered twice: {found.repeated}",
-        ],
-        "what went wrong": [
-            f"killed: {_counted(found.killed)}",
-            f"at the broker: {_counted(Counter(counts.get('by_chaos', {})), 40)}",
-        ],
-        "the ledger": [
-            f"{counts.get('received')} placements received, {counts.get('accepted')} accepted",
-            f"accepted without an answer: {counts.get('accepted_without_answer')}",
-            f"within a second of another: {counts.get('too_fast')}",
-            f"accepted twice under one client order id: {len(counts.get('twice', {}).get('client_order_id', {}))}",
-        ],
-        "guards": [_counted(found.guarded.told, 40)],
-        "verdict": [
-            f"{name}: {len(items)}" + "".join(f"\n    {item}" for item in items[:SHOWN])
-            for name, items in (
-                ("placed twice", verdict.double),
-                ("lost", verdict.lost),
-                ("stuck", verdict.stuck),
-                ("beyond a guard", verdict.violations),
-                ("not as at the broker", verdict.untrue),
-                (
-                    "never taken, but another's order just like it was",
-                    [one.intent_id for one in verdict.mistaken],
-                ),
-            )
-        ]
-        + [f"waiting for an operator: {len(verdict.waiting)}"],
-    }
-    for name, lines in sections.items():
-        print(f"\n== {name}")
-        for line in lines:
-            print(f"  {line}")
-    print(f"\n{'all is right' if not found.wrong else 'NOT RIGHT: ' + '; '.join(found.wrong)}")
-    print(json.dumps({key: figures.get(key) for key in KEYS}))
-
-
-def _seconds(what: str, tally: Tally) -> str:
-    times = sorted(tally.seconds[what]) or [0.0]
-    return f"{what} {times[len(times) // 2]:.2f} and {times[len(times) * 95 // 100]:.2f}"
-
-
-def _counted(counts: Counter[str], most: int = 16) -> str:
-    return ", ".join(f"{name} {count}" for name, count in counts.most_common(most)) or "nothing"
-
-
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--intents", type=int, default=10_000, help="orders to let through [%(default)s]")
     parser.add_argument("--size", type=int, default=10, help="orders of a run [%(default)s]")
-    parser.add_argument("--at-once", type=int, default=120, help="runs side by side [%(default)s]")
+    parser.add_argument("--at-once", type=int, default=64, help="runs side by side [%(default)s]")
     parser.add_argument("--kill-every", type=float, default=30.0, help="seconds between kills [%(default)s]")
     parser.add_argument(
         "--patience", type=float, default=420.0, help="seconds until all is settled [%(default)s]"
@@ -383,8 +267,8 @@ def main(arguments: list[str] | None = None) -> int:
         except Exception as error:  # noqa: BLE001  reported with its trace; the exit status says it
             found.wrong.append(f"the check could not run: {error}")
             sys.stderr.write(traceback.format_exc())
-    figures = _judged(found, options)
-    _printed(found, figures)
+    figures = judged(found, options)
+    printed(found, figures)
     return 0 if not found.wrong else 1
 
 

@@ -192,7 +192,7 @@ async def _clicked(
     """Two tabs with one key at the same moment, and now and then a third with a key of its own."""
     key = new_key()
     clicks = [(0.0, key, 0), (rng.choice((0.0, 0.02, 0.3)), key, 1)]
-    if rng.random() < 0.3:
+    if rng.random() < 0.2:
         clicks.append((rng.uniform(0.0, 0.5), new_key(), rng.randrange(2)))
 
     async def click(wait: float, with_key: str, tab: int) -> Answer | None:

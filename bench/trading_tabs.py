@@ -15,7 +15,8 @@ UNREACHABLE = 90.0
 """Seconds for which a tab asks again while nobody answers: a killed gateway comes back."""
 UNDER_WAY = 4.0
 """Seconds for which it asks again while another request with its key is under way."""
-PAUSE = 0.4
+PAUSE, POLITE = 0.4, 1.0
+"""Seconds between two tries: while nobody answers, and when told to come again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class Tabs:
                 waiting = waiting or time.monotonic() + UNDER_WAY
             if time.monotonic() > (waiting or deadline):
                 return None
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(POLITE)
 
     async def once(
         self,
