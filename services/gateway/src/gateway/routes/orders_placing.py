@@ -11,6 +11,7 @@ from gateway.decisions.decider import themselves
 from gateway.decisions.once import REPLAYED
 from gateway.reads.pages import known_id, known_tags, respond
 from gateway.routes.answers import NOT_MODIFIED, IfNoneMatch, refusals
+from gateway.routes.consolidations import Nothing
 from gateway.routes.deciding import IdempotencyKey
 from gateway.routes.filters import AccountFilter
 from gateway.schemas.placing import OrderStory, OwnOrder, OwnOrderPage, PlaceBody, ReplaceBody
@@ -134,7 +135,14 @@ async def read_order(
         ErrorCode.PROVIDER_UNAVAILABLE,
     ),
 )
-async def cancel_order(caller: Caller, orders: Orders, *, request: Request, order_id: PathId) -> Response:
+async def cancel_order(
+    caller: Caller,
+    orders: Orders,
+    *,
+    request: Request,
+    order_id: PathId,
+    body: Nothing = None,  # noqa: ARG001 - taken so that an unknown field is refused
+) -> Response:
     """The broker is asked once; whether it came before the order was filled shows in the order."""
     who = themselves(caller, request_id_of(request))
     shown = await orders.to_the_end(cancel(orders.desk, who, known_id(order_id, ORDER)))
